@@ -1,0 +1,151 @@
+//! The API: JSON for programs and for the status page, computed from what has been applied by the
+//! time of the question.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::problem::Problem;
+use super::{Observer, Shared, account};
+use crate::alert::{Incident, title};
+use crate::event::{ListId, Number, Provider};
+use crate::health::{Report, Standing, report};
+use crate::tally::Table;
+
+type Answer = Result<Response, Problem>;
+
+fn observer(view: &Shared) -> Result<&Observer, Problem> {
+    view.observer.as_ref().ok_or_else(|| {
+        Problem::unavailable("this process only receives; ask one that runs with --role observe or all")
+    })
+}
+
+/// The report of this moment, with everything applied before it.
+async fn report_now(view: &Shared) -> Result<Report, Problem> {
+    let observer = observer(view)?;
+    observer.store.refresh(&observer.mirror).await?;
+    let registry = view.rails.registry.load_full();
+    let now = view.rails.clock.now();
+    let mut made = observer.mirror.read(|cells| report(cells, &registry, &registry.health, now));
+    made.held = observer.progress.last().held(registry.health.lag_max, now);
+    let standings = observer.store.load(Table::Standings).await?;
+    let read = |bytes: &Bytes| serde_json::from_slice::<Standing>(bytes).ok();
+    made.stand(
+        &standings.iter().filter_map(|(number, bytes)| Some((number.clone(), read(bytes)?))).collect(),
+    );
+    Ok(made)
+}
+
+/// Health, and what somebody needs to draw it.
+#[derive(Serialize)]
+struct Health {
+    #[serde(flatten)]
+    report: Report,
+    /// Where the bands begin, best first: healthy, degraded, critical.
+    thresholds: [f64; 3],
+    /// How many times as fast as the wall's the daemon's clock runs.
+    clock_speed: u32,
+    /// Whether alerts go to a built-in stand-in, whose messages can be looked at.
+    discord_stand_in: bool,
+}
+
+/// `GET /api/v1/health`
+pub(super) async fn health(State(view): State<Shared>) -> Answer {
+    let report = report_now(&view).await?;
+    let bands = view.rails.registry.load().health.thresholds;
+    let thresholds = [bands.healthy, bands.degraded, bands.critical];
+    let clock_speed = view.extras.clock_speed.unwrap_or(1);
+    let discord_stand_in = view.extras.discord_messages.is_some();
+    Ok(Json(Health { report, thresholds, clock_speed, discord_stand_in }).into_response())
+}
+
+/// `GET /api/v1/health/numbers/{number}`
+pub(super) async fn number(State(view): State<Shared>, Path(text): Path<String>) -> Answer {
+    let number = Number::parse(&text)
+        .ok_or_else(|| Problem::bad_request("give the number as E.164 (+18005550100) or a short code"))?;
+    let mut made = report_now(&view).await?;
+    let health = made.numbers.remove(&number);
+    let health = health.ok_or_else(|| Problem::not_found("no such number is configured or was heard of"))?;
+    Ok(Json(health).into_response())
+}
+
+/// `GET /api/v1/health/lists/{id}`
+pub(super) async fn list(State(view): State<Shared>, Path(text): Path<String>) -> Answer {
+    let mut made = report_now(&view).await?;
+    let health = ListId::parse(&text).and_then(|id| made.lists.remove(&id));
+    Ok(Json(health.ok_or_else(|| Problem::not_found("no such list is configured"))?).into_response())
+}
+
+/// `GET /api/v1/health/providers/{name}`
+pub(super) async fn provider(State(view): State<Shared>, Path(text): Path<String>) -> Answer {
+    let mut made = report_now(&view).await?;
+    let named = Provider::ALL.into_iter().find(|provider| provider.name() == text);
+    let health = named.and_then(|provider| made.providers.remove(&provider));
+    let missing = || Problem::not_found("no connection of such a provider (twilio, infobip, cm, lime)");
+    Ok(Json(health.ok_or_else(missing)?).into_response())
+}
+
+/// Which incidents are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    open: Option<bool>,
+    limit: Option<usize>,
+}
+
+/// Incidents told at once, unless fewer are asked for.
+const INCIDENTS_MAX: usize = 500;
+
+/// `GET /api/v1/incidents[?open=true][&limit=100]`, newest first.
+pub(super) async fn incidents(State(view): State<Shared>, Query(which): Query<Which>) -> Answer {
+    let stored = observer(&view)?.store.load(Table::Incidents).await?;
+    let limit = which.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX);
+    // Ids are ULIDs: their order is the order of opening.
+    let incidents = stored.values().rev().filter_map(|bytes| serde_json::from_slice::<Incident>(bytes).ok());
+    let wanted = incidents.filter(|incident| which.open.is_none_or(|open| incident.is_open() == open));
+    let incidents: Vec<Titled> = wanted.take(limit).map(Titled::of).collect();
+    Ok(Json(json!({ "incidents": incidents })).into_response())
+}
+
+/// An incident and what it is called.
+#[derive(Serialize)]
+struct Titled {
+    title: String,
+    #[serde(flatten)]
+    incident: Incident,
+}
+
+impl Titled {
+    fn of(incident: Incident) -> Self {
+        Self { title: title(&incident), incident }
+    }
+}
+
+/// `GET /api/v1/incidents/{id}`
+pub(super) async fn incident(State(view): State<Shared>, Path(id): Path<String>) -> Answer {
+    let stored = observer(&view)?.store.load(Table::Incidents).await?;
+    let found = stored.get(&id).and_then(|bytes| serde_json::from_slice::<Incident>(bytes).ok());
+    let found = found.ok_or_else(|| Problem::not_found("no incident has this id"))?;
+    Ok(Json(Titled::of(found)).into_response())
+}
+
+/// `GET /api/v1/ledger`
+pub(super) async fn ledger(State(view): State<Shared>) -> Answer {
+    let (reading, accounts) = match &view.observer {
+        Some(observer) => (Some(observer.progress.fresh().await), observer.store.account().await?),
+        None => (None, Default::default()),
+    };
+    let drawn = account::ledger(view.rails.ledger.statement(), reading.as_ref(), &accounts);
+    Ok(Json(drawn).into_response())
+}
+
+/// `GET /api/v1/discord/messages`: what a built-in stand-in for Discord holds; 404 where there is none.
+pub(super) async fn discord_messages(State(view): State<Shared>) -> Answer {
+    let messages = view.extras.discord_messages.as_ref();
+    let messages =
+        messages.ok_or_else(|| Problem::not_found("alerts go to Discord itself, not to a stand-in"))?;
+    Ok(Json(json!({ "messages": messages() })).into_response())
+}

@@ -1,0 +1,162 @@
+//! The other listener: the status page, the API, `/metrics`, `/healthz`, `/readyz`. It reads what
+//! the stages have; it must never be needed for a webhook to be answered or an alert to be sent.
+
+mod account;
+mod api;
+mod guard;
+mod problem;
+mod ready;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::alert::Status as DiscordStatus;
+use crate::clock::Clock;
+use crate::consume::Progress;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::publish::Publisher;
+use crate::registry::Registry;
+use crate::tally::{Mirror, Store};
+
+/// What the listener shows. Every request shares one.
+#[derive(Debug)]
+pub struct View {
+    /// What every process shows.
+    pub rails: Arc<Rails>,
+    /// The stream, where this process receives.
+    pub publisher: Option<Publisher>,
+    /// The observer, where this process observes.
+    pub observer: Option<Observer>,
+    /// What the demo adds.
+    pub extras: Extras,
+}
+
+/// What every process shows, whatever it does.
+#[derive(Debug)]
+pub struct Rails {
+    /// Connections, lists and numbers.
+    pub registry: Arc<ArcSwap<Registry>>,
+    /// The account.
+    pub ledger: Arc<Ledger>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The daemon's clock.
+    pub clock: Clock,
+}
+
+/// What an observing process can show.
+#[derive(Debug)]
+pub struct Observer {
+    /// The state.
+    pub store: Store,
+    /// How far it is.
+    pub progress: Progress,
+    /// The cells in memory.
+    pub mirror: Arc<Mirror>,
+    /// Whether alerts get through.
+    pub discord: watch::Receiver<DiscordStatus>,
+}
+
+/// Where the messages of a Discord stand-in come from.
+type Messages = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+/// What the demo adds to the page.
+#[derive(Clone, Default)]
+pub struct Extras {
+    /// The messages a built-in Discord stand-in holds.
+    pub discord_messages: Option<Messages>,
+    /// How many times as fast as the wall's the clock runs, where it is not the wall's.
+    pub clock_speed: Option<u32>,
+}
+
+impl fmt::Debug for Extras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extras")
+            .field("discord_messages", &self.discord_messages.is_some())
+            .field("clock_speed", &self.clock_speed)
+            .finish()
+    }
+}
+
+type Shared = Arc<View>;
+
+/// Serves until `shutdown` turns true.
+///
+/// # Errors
+/// What the listener fails with.
+pub async fn serve(view: View, listener: TcpListener, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    axum::serve(listener, router(Arc::new(view)))
+        .with_graceful_shutdown(async move {
+            // The sender going away means the same as its word.
+            drop(shutdown.wait_for(|stop| *stop).await);
+        })
+        .await
+}
+
+fn router(view: Shared) -> Router {
+    let guarded = Router::new()
+        .route("/api/v1/health", get(api::health))
+        .route("/api/v1/health/numbers/{number}", get(api::number))
+        .route("/api/v1/health/lists/{list}", get(api::list))
+        .route("/api/v1/health/providers/{provider}", get(api::provider))
+        .route("/api/v1/incidents", get(api::incidents))
+        .route("/api/v1/incidents/{id}", get(api::incident))
+        .route("/api/v1/ledger", get(api::ledger))
+        .route("/api/v1/discord/messages", get(api::discord_messages))
+        .route_layer(from_fn_with_state(Arc::clone(&view), guard_request));
+    Router::new()
+        .route("/", get(|| page("text/html; charset=utf-8", include_str!("page/index.html"))))
+        .route("/page.css", get(|| page("text/css; charset=utf-8", include_str!("page/page.css"))))
+        .route("/page.js", get(|| page("text/javascript; charset=utf-8", include_str!("page/page.js"))))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready::readyz))
+        .route("/metrics", get(metrics))
+        .merge(guarded)
+        .fallback(|| async { problem::Problem::not_found("no such page; the API is under /api/v1/") })
+        .with_state(view)
+}
+
+async fn guard_request(State(view): State<Shared>, request: Request, next: Next) -> Response {
+    match guard::admit(&view.rails.registry.load().admin_tokens, request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// A part of the page, which may load nothing but its own parts and talk to nobody else.
+async fn page(kind: &'static str, text: &'static str) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn metrics(State(view): State<Shared>) -> Response {
+    let imbalance = i64::try_from(view.rails.ledger.statement().imbalance()).unwrap_or(i64::MAX);
+    view.rails.metrics.ledger_imbalance.set(imbalance);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], view.rails.metrics.render())
+        .into_response()
+}

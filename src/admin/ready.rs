@@ -1,0 +1,66 @@
+//! Whether the daemon can accept webhooks and make them durable, and what else is wrong.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::Shared;
+use crate::alert::Status;
+
+/// One thing the daemon needs, and whether it has it.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<(), String>) -> Self {
+        let detail = result.err();
+        Self { name, ok: detail.is_none(), detail }
+    }
+}
+
+fn discord(status: &Status) -> Result<(), String> {
+    match status {
+        Status::NotConfigured | Status::Working => Ok(()),
+        Status::Retrying { code } => Err(format!("Discord answers {code}; alerts wait and are tried again")),
+        Status::Broken { reason } => Err(reason.clone()),
+    }
+}
+
+/// `GET /readyz`: 200 or 503. A receiver is ready when its stream takes events: an outage of the
+/// state or of Discord is told in the checks and must not turn webhooks away.
+pub(super) async fn readyz(State(view): State<Shared>) -> Response {
+    let mut checks = Vec::new();
+    if let Some(publisher) = &view.publisher {
+        checks.push(Check::of("stream", publisher.ready()));
+    }
+    let takes_events = checks.iter().all(|check| check.ok);
+    if let Some(observer) = &view.observer {
+        checks.push(Check::of("state", observer.store.ready().await));
+        let reading = observer.progress.last();
+        if view.publisher.is_none() {
+            checks.push(Check::of("stream", reading.waits.map_or(Ok(()), Err)));
+        }
+        checks.push(Check::of("observer", reading.fault.map_or(Ok(()), Err)));
+        checks.push(Check::of("discord", discord(&observer.discord.borrow())));
+    }
+    let essential = if view.publisher.is_some() {
+        takes_events
+    } else {
+        checks.iter().filter(|check| check.name != "discord").all(|check| check.ok)
+    };
+    let status = if essential { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready: essential, checks })).into_response()
+}

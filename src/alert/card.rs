@@ -1,0 +1,478 @@
+//! An incident → the JSON of its Discord message, through serenity's builders. Pure.
+//!
+//! Never a recipient, never message text, and never longer than Discord takes: what is too long is
+//! cut in the middle, counted in UTF-16 as Discord counts.
+
+use serde_json::Value;
+use serenity::builder::{
+    CreateAllowedMentions, CreateEmbed, CreateEmbedFooter, EditWebhookMessage, ExecuteWebhook,
+};
+use serenity::model::Colour;
+use serenity::model::id::RoleId;
+
+use super::cause::label;
+use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
+use crate::clock::Timestamp;
+use crate::event::Number;
+use crate::health::{Band, Change, Evidence, Rule, Window};
+
+/// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
+const TITLE_MAX: usize = 256;
+const DESCRIPTION_MAX: usize = 4096;
+const VALUE_MAX: usize = 1024;
+const FOOTER_MAX: usize = 2048;
+const EMBED_MAX: usize = 6000;
+const CONTENT_MAX: usize = 2000;
+/// Steps shown, newest last.
+const STEPS_SHOWN: usize = 8;
+/// Lists and legs shown.
+const LINES_SHOWN: usize = 5;
+
+/// The card, as the body that posts it or the one that edits it: Discord takes the same.
+pub fn render(incident: &Incident) -> Value {
+    let card = Card::of(incident).fitted();
+    let mut embed = CreateEmbed::new()
+        .title(card.title)
+        .description(card.description)
+        .colour(Colour::new(colour(incident)))
+        .footer(CreateEmbedFooter::new(card.footer));
+    for (name, value, side) in card.fields {
+        embed = embed.field(name, value, side == Side::BySide);
+    }
+    // The text is emptied, in case the card went out in its least form before.
+    json(&EditWebhookMessage::new().content("").embed(embed).allowed_mentions(CreateAllowedMentions::new()))
+}
+
+/// The least a card can be: sent when Discord refuses the card, so that no alert is lost to a 400.
+pub fn minimal(incident: &Incident) -> Value {
+    let content = cut(&format!("{}\n{}", title(incident), sentence(incident)), CONTENT_MAX);
+    json(&ExecuteWebhook::new().content(content).allowed_mentions(CreateAllowedMentions::new()))
+}
+
+/// The reply that calls people: edits of the card notify nobody.
+pub fn ping(incident: &Incident, role: Option<&str>) -> Value {
+    let role = role.and_then(|role| role.parse::<u64>().ok()).filter(|id| *id > 0).map(RoleId::new);
+    let mention = role.map_or_else(String::new, |role| format!("<@&{role}> "));
+    let why = incident.cause.class.map_or_else(String::new, |class| format!(" · {}", label(class)));
+    let content = format!("{mention}**{}** · {}{why}", title(incident), windows(incident));
+    json(
+        &ExecuteWebhook::new()
+            .content(cut(&content, CONTENT_MAX))
+            .allowed_mentions(CreateAllowedMentions::new().roles(role)),
+    )
+}
+
+/// What an incident is called: `Critical · +1 800 555 0100 · Infobip leg`.
+pub fn title(incident: &Incident) -> String {
+    let head = if incident.is_open() { incident.band.title() } else { "Resolved" };
+    let number = spaced(&incident.number);
+    match incident.sick_leg() {
+        Some(leg) => format!("{head} · {number} · {} leg", leg_name(leg)),
+        None => format!("{head} · {number}"),
+    }
+}
+
+/// One line that stands by itself, in a ping or a log.
+pub(super) fn sentence(incident: &Incident) -> String {
+    let rates = windows(incident);
+    if incident.is_open() {
+        format!("delivery rate {rates}. {}", incident.cause.sentence)
+    } else {
+        format!("delivery rate {rates}: healthy again.")
+    }
+}
+
+#[derive(PartialEq)]
+enum Side {
+    BySide,
+    Alone,
+}
+
+/// A card's texts before they are JSON.
+struct Card {
+    title: String,
+    description: String,
+    fields: Vec<(&'static str, String, Side)>,
+    footer: String,
+}
+
+impl Card {
+    fn of(incident: &Incident) -> Self {
+        let mut fields = vec![("Delivery rate", rate_field(incident), Side::Alone)];
+        let failures = failures(incident.shown().0);
+        if !failures.is_empty() {
+            fields.push(("Failures", failures, Side::Alone));
+        }
+        if !incident.lists.is_empty() {
+            fields.push(("Lists", lines(&incident.lists, list_line), Side::BySide));
+        }
+        if !incident.legs.is_empty() {
+            fields.push(("Legs", lines(&incident.legs, leg_line), Side::BySide));
+        }
+        if incident.is_open() {
+            fields.push(("What to do", what_to_do(incident), Side::Alone));
+        }
+        fields.push(("Timeline", timeline(&incident.timeline), Side::Alone));
+        Self { title: title(incident), description: description(incident), fields, footer: footer(incident) }
+    }
+
+    /// The same, within every limit.
+    fn fitted(mut self) -> Self {
+        self.title = cut(&self.title, TITLE_MAX);
+        self.description = cut(&self.description, DESCRIPTION_MAX);
+        self.footer = cut(&self.footer, FOOTER_MAX);
+        for (_, value, _) in &mut self.fields {
+            *value = cut(value, VALUE_MAX);
+        }
+        let over = self.length().saturating_sub(EMBED_MAX);
+        // Only the description may be long enough to matter when every field is within its own.
+        let keep = utf16(&self.description).saturating_sub(over).max(1);
+        self.description = cut(&self.description, keep);
+        while self.length() > EMBED_MAX && self.fields.len() > 1 {
+            self.fields.pop();
+        }
+        self
+    }
+
+    fn length(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value, _)| utf16(name) + utf16(value)).sum();
+        utf16(&self.title) + utf16(&self.description) + utf16(&self.footer) + fields
+    }
+}
+
+fn description(incident: &Incident) -> String {
+    match (incident.is_open(), incident.stale) {
+        (true, true) => format!("{} Too little traffic to say more.", incident.cause.sentence),
+        (true, false) => incident.cause.sentence.clone(),
+        (false, _) => format!("Healthy again. It had been: {}", incident.cause.sentence),
+    }
+}
+
+fn rate_field(incident: &Incident) -> String {
+    let (first, beside) = incident.shown();
+    let beside = beside.map_or_else(String::new, |other| format!(" · {}", brief(other)));
+    format!(
+        "**{}**{beside}\n{} judged over {}, {} pending, {} unreported\n{}",
+        rate_over(first),
+        grouped(first.counts.judged()),
+        span(first.window),
+        grouped(incident.pending),
+        grouped(first.counts.unreported),
+        last_step(&incident.evidence),
+    )
+}
+
+/// What proved the step, as a sentence.
+fn last_step(proof: &Evidence) -> String {
+    let (rate, threshold) = (rate_over(proof), percent(proof.threshold));
+    let judged = grouped(proof.counts.judged());
+    match proof.rule {
+        Rule::Interval => {
+            format!("Last step: {rate}, {judged} judged: the whole interval below {threshold} %, repeatedly.")
+        }
+        Rule::Persisted | Rule::Volume => {
+            format!("Last step: {rate}, {judged} judged: {} of {threshold} %.", proof.rule.words())
+        }
+        Rule::Recovered => {
+            format!("Last step: {rate}, {judged} judged: above {threshold} % for long enough.")
+        }
+    }
+}
+
+/// `92.8 % (91.6–94.0) over 15 min · 96.6 % over 1 h`.
+fn windows(incident: &Incident) -> String {
+    match incident.shown() {
+        (first, Some(beside)) if incident.is_open() => format!("{} · {}", rate_over(first), brief(beside)),
+        (first, _) => rate_over(first),
+    }
+}
+
+/// `92.8 % (91.6–94.0) over 15 min`.
+fn rate_over(evidence: &Evidence) -> String {
+    format!("{} over {}", rate_line(evidence), span(evidence.window))
+}
+
+/// `96.6 % over 1 h`.
+fn brief(evidence: &Evidence) -> String {
+    format!("{} % over {}", percent(evidence.rate), span(evidence.window))
+}
+
+/// A window as people write it.
+const fn span(window: Window) -> &'static str {
+    match window {
+        Window::Quarter => "15 min",
+        Window::Hour => "1 h",
+        Window::SixHours => "6 h",
+        Window::Day => "24 h",
+        Window::Week => "7 d",
+    }
+}
+
+/// `12,345`.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `87.3 % (85.0–89.3)`.
+fn rate_line(evidence: &Evidence) -> String {
+    if evidence.counts.judged() == 0 {
+        return "not known".into();
+    }
+    let [low, high] = evidence.interval;
+    format!("{} % ({}–{})", percent(evidence.rate), percent(low), percent(high))
+}
+
+fn failures(evidence: &Evidence) -> String {
+    let mut classes: Vec<_> = evidence.counts.failures.iter().collect();
+    classes.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let line = |(class, count): &(&crate::event::FailureClass, &u64)| {
+        format!("**{}** {} · `{}`", grouped(**count), label(**class), class.name())
+    };
+    classes.iter().take(3).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn list_line(list: &ListLine) -> String {
+    match &list.brand {
+        Some(brand) => format!("{} ({})", plain(&list.name), plain(brand)),
+        None => plain(&list.name),
+    }
+}
+
+fn leg_line(leg: &LegLine) -> String {
+    match leg.rate {
+        Some(rate) => {
+            let share = percent(rate);
+            format!("{}: {} · {share} % of {}", leg_name(leg), leg.band.name(), grouped(leg.judged))
+        }
+        None => format!("{}: no traffic", leg_name(leg)),
+    }
+}
+
+fn leg_name(leg: &LegLine) -> String {
+    leg.provider.map_or_else(|| leg.connection.to_string(), |provider| provider.title().to_owned())
+}
+
+fn what_to_do(incident: &Incident) -> String {
+    let healthy = |leg: &&LegLine| leg.band == Band::Healthy && leg.judged >= 20;
+    match (incident.sick_leg(), incident.legs.iter().find(healthy)) {
+        (Some(sick), Some(well)) => format!(
+            "{}\nThe {} leg is healthy: consider shifting traffic from {} to it.",
+            incident.advice,
+            leg_name(well),
+            leg_name(sick)
+        ),
+        _ if incident.legs.iter().filter(|leg| leg.band > Band::Healthy).count() > 1 => {
+            format!("{}\nMore than one leg is bad: number or content, do not fail over.", incident.advice)
+        }
+        _ => incident.advice.clone(),
+    }
+}
+
+fn timeline(entries: &[TimelineEntry]) -> String {
+    let skipped = entries.len().saturating_sub(STEPS_SHOWN);
+    let line = |entry: &TimelineEntry| {
+        let what = match entry.change {
+            Change::Opened => "opened as",
+            Change::Worsened => "worse:",
+            Change::Improved => "better:",
+            Change::Resolved => "resolved:",
+            Change::Reopened => "back, as",
+        };
+        format!("{} {what} {} at {} %", relative(entry.at), entry.band.name(), percent(entry.rate))
+    };
+    entries.iter().skip(skipped).map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn footer(incident: &Incident) -> String {
+    format!("incident {} · worst {}", incident.id, incident.worst.name())
+}
+
+fn colour(incident: &Incident) -> u32 {
+    match (incident.is_open(), incident.stale, incident.band) {
+        (false, ..) => 0x2E_CC71,
+        (true, true, _) | (true, false, Band::Unknown) => 0x95_A5A6,
+        (true, false, Band::Healthy) => 0x2E_CC71,
+        (true, false, Band::Watch) => 0xF1_C40F,
+        (true, false, Band::Degraded) => 0xE6_7E22,
+        (true, false, Band::Critical) => 0xC0_392B,
+    }
+}
+
+fn lines<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
+    let mut text: Vec<_> = items.iter().take(LINES_SHOWN).map(line).collect();
+    if items.len() > LINES_SHOWN {
+        text.push(format!("+{} more", items.len() - LINES_SHOWN));
+    }
+    text.join("\n")
+}
+
+/// One decimal, rounded down towards the worse so that 94.96 never reads as 95.0.
+fn percent(share: f64) -> String {
+    format!("{:.1}", (share * 1000.0 + 1e-9).floor() / 10.0)
+}
+
+/// How Discord shows a time, relative to the reader's now.
+fn relative(at: Timestamp) -> String {
+    format!("<t:{}:R>", at.seconds())
+}
+
+/// A North American number in groups; any other as it is.
+pub(super) fn spaced(number: &Number) -> String {
+    let text = number.as_str();
+    match text.strip_prefix("+1").filter(|national| national.len() == 10) {
+        Some(national) => format!("+1 {} {} {}", &national[..3], &national[3..6], &national[6..]),
+        None => text.to_owned(),
+    }
+}
+
+/// Text whose punctuation Discord must not read as formatting.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if "*_~`|<>[]@#\\".contains(c) {
+            plain.push('\\');
+        }
+        plain.push(c);
+    }
+    plain
+}
+
+/// Text of at most `max` UTF-16 units: what is too much is taken from the middle.
+fn cut(text: &str, max: usize) -> String {
+    if utf16(text) <= max {
+        return text.to_owned();
+    }
+    let half = max.saturating_sub(1) / 2;
+    let head = prefix(text.chars(), half);
+    let tail: String = prefix(text.chars().rev(), half).chars().rev().collect();
+    format!("{head}…{tail}")
+}
+
+fn prefix(chars: impl Iterator<Item = char>, max: usize) -> String {
+    let mut length = 0;
+    chars
+        .take_while(|c| {
+            length += c.len_utf16();
+            length <= max
+        })
+        .collect()
+}
+
+fn utf16(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// Builders are maps with string keys and finite numbers, so they always have a JSON form.
+fn json<T: serde::Serialize>(message: &T) -> Value {
+    serde_json::to_value(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::incident::sample;
+    use crate::event::ListId;
+
+    fn pretty(value: &Value) -> String {
+        serde_json::to_string_pretty(value).unwrap()
+    }
+
+    #[test]
+    fn an_open_card() {
+        insta::assert_snapshot!(pretty(&render(&sample::incident())));
+    }
+
+    #[test]
+    fn a_resolved_card() {
+        let mut incident = sample::incident();
+        incident.resolved = Some(incident.opened.plus(std::time::Duration::from_secs(3600)));
+        incident.band = Band::Healthy;
+        insta::assert_snapshot!(pretty(&render(&incident)));
+    }
+
+    #[test]
+    fn a_ping_mentions_its_role_and_nobody_else() {
+        insta::assert_snapshot!(pretty(&ping(&sample::incident(), Some("4242"))));
+        let nobody = ping(&sample::incident(), None);
+        assert_eq!(nobody["allowed_mentions"]["roles"], serde_json::json!([]));
+        assert!(!nobody["content"].as_str().unwrap().contains("<@"));
+    }
+
+    #[test]
+    fn a_step_of_a_quarter_of_an_hour_is_headed_by_its_own_rate() {
+        let mut incident = sample::incident();
+        let window = |window, rate| Evidence { window, rate, ..incident.current.clone() };
+        (incident.current, incident.beside) =
+            (window(Window::Hour, 0.9664), Some(window(Window::Quarter, 0.928)));
+        let card = render(&incident);
+        let rate = card["embeds"][0]["fields"][0]["value"].as_str().unwrap();
+        assert!(rate.starts_with("**92.8 % (52.2–64.7) over 15 min** · 96.6 % over 1 h\n"), "{rate}");
+        let called = ping(&incident, None);
+        let called = called["content"].as_str().unwrap();
+        assert!(called.contains("over 15 min · 96.6 % over 1 h · filtered by carriers"), "{called}");
+        assert!(called.len() < 200, "{called}");
+    }
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_stale_card_is_grey() {
+        let incident = Incident { stale: true, ..sample::incident() };
+        assert_eq!(render(&incident)["embeds"][0]["color"], 0x95_A5A6);
+    }
+
+    #[test]
+    fn whatever_is_in_it_a_card_keeps_to_the_limits() {
+        let mut incident = sample::incident();
+        incident.cause.sentence = "😀é".repeat(5000);
+        incident.advice = "x".repeat(5000);
+        let long =
+            ListLine {
+                list: ListId::parse("a").unwrap(), name: "@everyone _𝕏_ ".repeat(400), brand: None
+            };
+        incident.lists = vec![long; 9];
+        let card = render(&incident);
+        let embed = &card["embeds"][0];
+        let length = |value: &Value| utf16(value.as_str().unwrap());
+        let fields = embed["fields"].as_array().unwrap();
+        let mut total =
+            length(&embed["title"]) + length(&embed["description"]) + length(&embed["footer"]["text"]);
+        for field in fields {
+            assert!(length(&field["value"]) <= VALUE_MAX && length(&field["value"]) > 0);
+            total += length(&field["name"]) + length(&field["value"]);
+        }
+        assert!(total <= EMBED_MAX && fields.len() >= 5, "{total}");
+        assert!(length(&minimal(&incident)["content"]) <= CONTENT_MAX);
+        assert!(length(&ping(&incident, Some("1"))["content"]) <= CONTENT_MAX);
+        assert_eq!(card["allowed_mentions"]["parse"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn text_is_cut_in_the_middle_and_never_inside_a_character() {
+        for (text, max, expected) in [
+            ("abcdef", 6, "abcdef"),
+            ("abcdefg", 5, "ab…fg"),
+            ("😀😀😀😀", 5, "😀…😀"),
+            ("😀😀😀😀", 4, "…"),
+            ("abc", 1, "…"),
+        ] {
+            assert_eq!(cut(text, max), expected);
+        }
+    }
+
+    #[test]
+    fn a_rate_below_a_threshold_never_reads_as_the_threshold() {
+        assert_eq!([0.9496, 0.95, 0.8731, 1.0, 0.0].map(percent), ["94.9", "95.0", "87.3", "100.0", "0.0"]);
+    }
+}

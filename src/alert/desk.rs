@@ -1,0 +1,473 @@
+//! The mirror → judged numbers → incidents and outbox entries, written in one atomic step.
+//!
+//! It alone writes standings and incidents. What it holds in memory is what the store holds: a save
+//! that fails leaves both as they were, so the next evaluation judges the same again, and another
+//! observer that takes over opens a desk of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::documents::{Documents, delete, put, read};
+use super::incident::{Incident, Kind, Posted};
+use super::outbox::{Action, Entry, Outbox, key, posted_key};
+use crate::clock::Timestamp;
+use crate::config::Health;
+use crate::event::Number;
+use crate::health::policy::judge;
+use crate::health::{Band, Change, NumberView, Report, Standing, Transition, report};
+use crate::registry::Registry;
+use crate::tally::{Error, HOURS_KEPT, Mirror, Put, Store, Table};
+
+/// A card whose band has not changed is edited no more often than this.
+const EDIT_EVERY: Duration = Duration::from_secs(300);
+
+/// Judges every number, and writes what follows.
+#[derive(Debug)]
+pub struct Desk<D = Store> {
+    documents: D,
+    standings: BTreeMap<String, Standing>,
+    incidents: BTreeMap<String, Incident>,
+    held: Option<String>,
+    resumed: bool,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Health, with each number's band's age and open incident.
+    pub report: Report,
+    /// The steps numbers took.
+    pub steps: Vec<Step>,
+    /// Open incidents, oldest first.
+    pub open: Vec<Incident>,
+}
+
+/// A step a number took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The number.
+    pub number: Number,
+    /// Its incident.
+    pub incident: String,
+    /// The incident's kind.
+    pub kind: Kind,
+    /// The step.
+    pub transition: Transition,
+}
+
+/// What an evaluation is about to change.
+#[derive(Default)]
+struct Draft {
+    standings: BTreeMap<String, Standing>,
+    incidents: BTreeMap<String, Incident>,
+    entries: Vec<(Action, String)>,
+    steps: Vec<Step>,
+    gone: Vec<String>,
+}
+
+impl<D: Documents> Desk<D> {
+    /// Takes up the work where whoever did it last left it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(documents: D) -> Result<Self, Error> {
+        let standings = load(&documents, Table::Standings).await?;
+        let incidents = load(&documents, Table::Incidents).await?;
+        Ok(Self { documents, standings, incidents, held: None, resumed: false })
+    }
+
+    /// Judges nothing until [released](Self::release): Sounder's own delay must not look like the
+    /// carrier's. The reason, a sentence, is shown.
+    pub fn hold(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        if self.held.is_none() {
+            tracing::warn!(reason, "alerts.evaluation is held");
+        }
+        self.held = Some(reason);
+    }
+
+    /// Judges again; time that nobody watched counts for nothing.
+    pub fn release(&mut self) {
+        if self.held.take().is_some() {
+            tracing::info!("alerts.evaluation goes on");
+            self.resumed = true;
+        }
+    }
+
+    /// Judges every number on the mirror as it is, and saves what follows from it.
+    ///
+    /// # Errors
+    /// When the store does not take it; then nothing has changed, here or there.
+    pub async fn evaluate(
+        &mut self,
+        mirror: &Mirror,
+        registry: &Registry,
+        settings: &Health,
+        now: Timestamp,
+    ) -> Result<Evaluation, Error> {
+        let found = mirror.read(|cells| report(cells, registry, settings, now));
+        self.decide(found, registry, settings, now).await
+    }
+
+    /// The same, from a report.
+    async fn decide(
+        &mut self,
+        found: Report,
+        registry: &Registry,
+        settings: &Health,
+        now: Timestamp,
+    ) -> Result<Evaluation, Error> {
+        let mut draft = Draft::default();
+        if self.held.is_none() {
+            self.fetch_posted(&mut draft).await?;
+            for number in found.numbers.values() {
+                self.judge(number, (registry, settings), now, &mut draft);
+            }
+            self.retire(&found, now, &mut draft);
+            self.save(&mut draft, now).await?;
+        }
+        Ok(self.evaluation(found, draft.steps))
+    }
+
+    /// One number: its step, its incident, and what to say of it.
+    fn judge(&self, number: &NumberView, rails: (&Registry, &Health), now: Timestamp, draft: &mut Draft) {
+        let (registry, settings) = rails;
+        let name = number.number.as_str();
+        let mut before = self.standings.get(name).cloned().unwrap_or_default();
+        if self.resumed {
+            before.resume();
+        }
+        let (mut standing, transition) = judge(number, settings, &before, now);
+        match transition {
+            Some(transition) => {
+                let incident = self.step(number, (&mut standing, &transition), registry, draft);
+                draft.say(&incident, &transition);
+                draft.steps.push(Step {
+                    number: number.number.clone(),
+                    incident: incident.id.clone(),
+                    kind: incident.kind,
+                    transition,
+                });
+                draft.incidents.insert(incident.id.clone(), incident);
+            }
+            None => self.refresh(number, (&standing, now), registry, draft),
+        }
+        if self.standings.get(name) != Some(&standing) {
+            draft.standings.insert(name.to_owned(), standing);
+        }
+    }
+
+    /// The incident after a step, opened if there is none to continue.
+    fn step(
+        &self,
+        number: &NumberView,
+        step: (&mut Standing, &Transition),
+        registry: &Registry,
+        draft: &Draft,
+    ) -> Incident {
+        let (standing, transition) = step;
+        let resolved = standing.resolved.as_ref().map(|resolved| resolved.incident.clone());
+        let id = match transition.change {
+            Change::Resolved => resolved,
+            Change::Opened | Change::Worsened | Change::Improved | Change::Reopened => {
+                standing.incident.clone()
+            }
+        };
+        let known = id.and_then(|id| draft.incidents.get(&id).or_else(|| self.incidents.get(&id)).cloned());
+        let incident = match known {
+            Some(mut incident) => {
+                incident.step(transition);
+                incident.stale = standing.stale;
+                incident.told = transition.evidence.at;
+                incident.observe(number, registry, transition.evidence.at);
+                incident
+            }
+            None => Incident::open(number, transition, registry, rand::random()),
+        };
+        if transition.change == Change::Resolved {
+            if let Some(resolved) = &mut standing.resolved {
+                resolved.incident.clone_from(&incident.id);
+            }
+        } else {
+            standing.incident = Some(incident.id.clone());
+        }
+        incident
+    }
+
+    /// Brings an open incident's counts up to date, and its card now and then.
+    fn refresh(
+        &self,
+        number: &NumberView,
+        at: (&Standing, Timestamp),
+        registry: &Registry,
+        draft: &mut Draft,
+    ) {
+        let (standing, now) = at;
+        let Some(id) = &standing.incident else { return };
+        let Some(before) = self.incidents.get(id) else { return };
+        let mut incident = draft.incidents.get(id).unwrap_or(before).clone();
+        if now.since(incident.told) < EDIT_EVERY {
+            return;
+        }
+        incident.stale = standing.stale;
+        incident.observe(number, registry, now);
+        if incident.says_the_same_as(before) {
+            return;
+        }
+        incident.told = now;
+        draft.entries.push((Action::Edit, id.clone()));
+        draft.incidents.insert(id.clone(), incident);
+    }
+
+    /// Lets go of numbers that are no longer configured and were not heard of for as long as cells
+    /// are kept: their incidents end, quietly.
+    fn retire(&self, found: &Report, now: Timestamp, draft: &mut Draft) {
+        // No cells at all is a store that was emptied, not every number's end.
+        let known = |name: &str| Number::parse(name).is_none_or(|n| found.numbers.contains_key(&n));
+        let gone = self.standings.iter().filter(|(name, _)| found.cells > 0 && !known(name));
+        for (name, standing) in gone {
+            draft.gone.push(name.clone());
+            let Some(incident) = standing.incident.as_ref().and_then(|id| self.incidents.get(id)) else {
+                continue;
+            };
+            draft.entries.push((Action::Edit, incident.id.clone()));
+            let ended = Incident { resolved: Some(now), told: now, ..incident.clone() };
+            draft.incidents.insert(incident.id.clone(), ended);
+        }
+    }
+
+    /// Notes which message is whose card, which the dispatcher knows and an incident shows.
+    async fn fetch_posted(&self, draft: &mut Draft) -> Result<(), Error> {
+        if self.incidents.values().all(|incident| !incident.is_open() || incident.discord.is_some()) {
+            return Ok(());
+        }
+        let outbox = Outbox::of(&self.documents.load(Table::Outbox).await?);
+        for (id, incident) in &self.incidents {
+            let posted: Option<&Posted> = outbox.posted(id);
+            if incident.is_open() && incident.discord.as_ref() != posted && posted.is_some() {
+                draft.incidents.insert(id.clone(), Incident { discord: posted.cloned(), ..incident.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything in one step, and only then believes it.
+    async fn save(&mut self, draft: &mut Draft, now: Timestamp) -> Result<(), Error> {
+        let mut puts: Vec<Put> = Vec::new();
+        for (name, standing) in &draft.standings {
+            puts.push(put(Table::Standings, name, standing)?);
+        }
+        for (id, incident) in &draft.incidents {
+            puts.push(put(Table::Incidents, id, incident)?);
+        }
+        for (place, (action, id)) in draft.entries.iter().enumerate() {
+            let Some(incident) = draft.incidents.get(id) else { continue };
+            let entry = Entry { action: *action, incident: incident.clone(), attempted: false };
+            puts.push(put(Table::Outbox, &key(now, place, rand::random()), &entry)?);
+        }
+        puts.extend(draft.gone.iter().map(|name| delete(Table::Standings, name)));
+        let over = |incident: &&Incident| incident.resolved.is_some_and(|at| now.since(at) > HOURS_KEPT);
+        let old: Vec<_> = self.incidents.values().filter(over).map(|incident| incident.id.clone()).collect();
+        for id in &old {
+            puts.extend([delete(Table::Incidents, id), delete(Table::Outbox, &posted_key(id))]);
+        }
+        if !puts.is_empty() {
+            self.documents.save(puts).await?;
+        }
+        self.standings.append(&mut draft.standings);
+        self.standings.retain(|name, _| !draft.gone.contains(name));
+        self.incidents.append(&mut draft.incidents);
+        self.incidents.retain(|id, _| !old.contains(id));
+        self.resumed = false;
+        Ok(())
+    }
+
+    fn evaluation(&self, mut report: Report, steps: Vec<Step>) -> Evaluation {
+        report.held.clone_from(&self.held);
+        report.stand(&self.standings);
+        let open = self.incidents.values().filter(|incident| incident.is_open()).cloned().collect();
+        Evaluation { report, steps, open }
+    }
+}
+
+impl Draft {
+    /// What a step gives to say, in order.
+    fn say(&mut self, incident: &Incident, transition: &Transition) {
+        let card = match transition.change {
+            Change::Opened => Action::Post,
+            Change::Worsened | Change::Improved | Change::Resolved | Change::Reopened => Action::Edit,
+        };
+        self.entries.push((card, incident.id.clone()));
+        if transition.pings && transition.to > Band::Healthy {
+            self.entries.push((Action::Ping, incident.id.clone()));
+        }
+    }
+}
+
+async fn load<T: serde::de::DeserializeOwned>(
+    documents: &impl Documents,
+    table: Table,
+) -> Result<BTreeMap<String, T>, Error> {
+    let kept = documents.load(table).await?;
+    Ok(kept.into_iter().filter_map(|(key, value)| Some((key.clone(), read(table, &key, &value)?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::alert::documents::memory::Memory;
+    use crate::alert::incident::sample::{NUMBER, sick};
+    use crate::health::story::{Story, number};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    async fn look(desk: &mut Desk<Memory>, story: &mut Story) -> Result<Evaluation, Error> {
+        story.now = story.now.plus(MINUTE);
+        desk.decide(story.report(), &story.registry, &story.settings, story.now).await
+    }
+
+    /// Evaluations until a number takes a step.
+    async fn until_a_step(desk: &mut Desk<Memory>, story: &mut Story) -> Evaluation {
+        for _ in 0..30 {
+            let evaluation = look(desk, story).await.unwrap();
+            if !evaluation.steps.is_empty() {
+                return evaluation;
+            }
+        }
+        panic!("no step in half an hour")
+    }
+
+    fn actions(memory: &Memory) -> Vec<Action> {
+        let tables = memory.tables.lock().unwrap();
+        let entries = tables.iter().filter(|((table, _), _)| *table == Table::Outbox);
+        entries.map(|(_, value)| serde_json::from_slice::<Entry>(value).unwrap().action).collect()
+    }
+
+    #[tokio::test]
+    async fn a_step_is_one_save_of_standing_incident_and_entries() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        let evaluation = until_a_step(&mut desk, &mut story).await;
+        let step = &evaluation.steps[0];
+        assert_eq!((step.transition.change, step.transition.pings), (Change::Opened, true));
+        let saves = memory.saves.lock().unwrap().clone();
+        let tables: Vec<_> = saves.last().unwrap().iter().map(|put| put.table).collect();
+        assert_eq!(tables, [Table::Standings, Table::Incidents, Table::Outbox, Table::Outbox]);
+        assert_eq!(actions(&memory), [Action::Post, Action::Ping]);
+        let view = &evaluation.report.numbers[&number(NUMBER)];
+        assert_eq!(view.incident.as_ref(), Some(&evaluation.open[0].id));
+        assert!(view.since.is_some());
+    }
+
+    #[tokio::test]
+    async fn nothing_new_is_nothing_saved() {
+        let (memory, mut story) = (Memory::default(), Story::new());
+        story.send("tw", Some(NUMBER), 100, 0);
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        for _ in 0..5 {
+            look(&mut desk, &mut story).await.unwrap();
+        }
+        assert_eq!(memory.saves.lock().unwrap().len(), 1, "the first sight of the numbers");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_takes_nothing_delays_a_step_but_loses_none() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        look(&mut desk, &mut story).await.unwrap();
+        memory.broken.store(true, Ordering::SeqCst);
+        for _ in 0..5 {
+            assert!(look(&mut desk, &mut story).await.is_err());
+        }
+        memory.broken.store(false, Ordering::SeqCst);
+        assert_eq!(until_a_step(&mut desk, &mut story).await.steps.len(), 1);
+        assert_eq!(memory.keys(Table::Incidents).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_desk_goes_on_where_the_last_one_stopped() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        let first = until_a_step(&mut desk, &mut story).await;
+        drop(desk);
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        for _ in 0..3 {
+            let evaluation = look(&mut desk, &mut story).await.unwrap();
+            assert!(evaluation.steps.is_empty());
+            assert_eq!(evaluation.open[0].id, first.open[0].id);
+        }
+        assert_eq!(crate::alert::incidents(&memory).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn while_held_nothing_is_judged_and_afterwards_from_the_start() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        look(&mut desk, &mut story).await.unwrap();
+        look(&mut desk, &mut story).await.unwrap();
+        desk.hold("the consumer is 2 minutes behind");
+        let held = look(&mut desk, &mut story).await.unwrap();
+        assert_eq!(held.report.held.as_deref(), Some("the consumer is 2 minutes behind"));
+        assert!(held.report.numbers[&number(NUMBER)].view.band >= Band::Degraded);
+        desk.release();
+        for _ in 0..2 {
+            assert!(look(&mut desk, &mut story).await.unwrap().steps.is_empty());
+        }
+        assert_eq!(look(&mut desk, &mut story).await.unwrap().steps.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_band_edits_its_card_every_five_minutes_at_most() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        until_a_step(&mut desk, &mut story).await;
+        for _ in 0..10 {
+            story.send("ib", Some(NUMBER), 0, 1);
+            assert!(look(&mut desk, &mut story).await.unwrap().steps.is_empty());
+        }
+        assert_eq!(actions(&memory), [Action::Post, Action::Ping, Action::Edit, Action::Edit]);
+    }
+
+    #[tokio::test]
+    async fn a_number_recovers_into_the_same_incident_and_resolves_it() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        let id = until_a_step(&mut desk, &mut story).await.open[0].id.clone();
+        let mut last = None;
+        for _ in 0..150 {
+            story.send_now("ib", NUMBER, 20, 0);
+            let evaluation = look(&mut desk, &mut story).await.unwrap();
+            last = evaluation.steps.into_iter().next_back().or(last);
+        }
+        let last = last.unwrap();
+        assert_eq!((last.transition.change, last.incident), (Change::Resolved, id));
+        assert!(crate::alert::incidents(&memory).await.unwrap()[0].resolved.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_is_no_more_takes_its_incident_with_it() {
+        let (memory, mut story) = (Memory::default(), Story::new());
+        story.send("ib", Some("71441"), 0, 100);
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        until_a_step(&mut desk, &mut story).await;
+        story.cells = crate::tally::Cells::default();
+        let emptied = look(&mut desk, &mut story).await.unwrap();
+        assert_eq!(emptied.open.len(), 1, "an empty store proves nothing");
+        story.send("ib", Some(NUMBER), 100, 0);
+        let evaluation = look(&mut desk, &mut story).await.unwrap();
+        assert_eq!((evaluation.open.len(), evaluation.steps.len()), (0, 0));
+        assert!(!memory.keys(Table::Standings).contains(&"71441".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_incident_learns_which_message_is_its_card() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        let id = until_a_step(&mut desk, &mut story).await.open[0].id.clone();
+        let posted = Posted { message: "77".into(), channel: Some("5".into()) };
+        memory.save(vec![put(Table::Outbox, &posted_key(&id), &posted).unwrap()]).await.unwrap();
+        assert_eq!(look(&mut desk, &mut story).await.unwrap().open[0].discord, Some(posted));
+    }
+}

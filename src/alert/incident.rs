@@ -1,0 +1,360 @@
+//! An incident: everything that is known of one time a number was not healthy. Pure; kept as JSON.
+//!
+//! It holds all a card or an explanation needs, and never a recipient.
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use super::cause::{Cause, advice};
+use crate::clock::Timestamp;
+use crate::event::{ConnectionId, ListId, Number, Provider};
+use crate::health::{Band, Change, Evidence, NumberView, Rule, Transition, View, Window};
+use crate::registry::Registry;
+
+/// Steps kept in a timeline; more than a bad day has.
+const TIMELINE_MAX: usize = 20;
+/// Messages a second window must hold to be shown beside the one that is judged on.
+const BESIDE_MIN: u64 = 20;
+
+/// One time a number was not healthy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its id, a ULID.
+    pub id: String,
+    /// What kind of thing went wrong.
+    pub kind: Kind,
+    /// The number.
+    pub number: Number,
+    /// Its band now.
+    pub band: Band,
+    /// The worst it has been in.
+    pub worst: Band,
+    /// When it opened.
+    pub opened: Timestamp,
+    /// When its band last changed.
+    pub changed: Timestamp,
+    /// When it ended.
+    pub resolved: Option<Timestamp>,
+    /// True while there is too little data to say more.
+    pub stale: bool,
+    /// What proved the last step.
+    pub evidence: Evidence,
+    /// The counts of now, in the window that is judged on.
+    pub current: Evidence,
+    /// The counts of now in the window that proved the last step, or in the last quarter of an hour
+    /// where that is the window judged on; none while that window holds too little to speak of.
+    #[serde(default)]
+    pub beside: Option<Evidence>,
+    /// Messages that have not matured.
+    pub pending: u64,
+    /// Why.
+    pub cause: Cause,
+    /// What to do.
+    pub advice: String,
+    /// The number's lists.
+    pub lists: Vec<ListLine>,
+    /// The number's legs.
+    pub legs: Vec<LegLine>,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// When its card was last asked to be posted or edited.
+    pub told: Timestamp,
+    /// Its card on Discord.
+    pub discord: Option<Posted>,
+}
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A number's delivery rate.
+    DeliveryRate,
+}
+
+impl Kind {
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeliveryRate => "delivery_rate",
+        }
+    }
+}
+
+/// A message on Discord.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// The message's id.
+    pub message: String,
+    /// Its channel's id, where Discord said so.
+    pub channel: Option<String>,
+}
+
+/// A list as a card names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListLine {
+    /// Its id.
+    pub list: ListId,
+    /// Its name.
+    pub name: String,
+    /// Its brand.
+    pub brand: Option<String>,
+}
+
+/// A leg as a card shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LegLine {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its provider.
+    pub provider: Option<Provider>,
+    /// Its band.
+    pub band: Band,
+    /// Its rate.
+    pub rate: Option<f64>,
+    /// Messages that rate is made of.
+    pub judged: u64,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub change: Change,
+    /// The band it led to.
+    pub band: Band,
+    /// The rate then.
+    pub rate: f64,
+}
+
+impl Incident {
+    /// Opens an incident. `random` makes its id unlike others of the same millisecond.
+    pub fn open(number: &NumberView, transition: &Transition, registry: &Registry, random: u128) -> Self {
+        let now = transition.evidence.at;
+        let id = Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), random);
+        let mut incident = Self {
+            id: id.to_string(),
+            kind: Kind::DeliveryRate,
+            number: number.number.clone(),
+            band: transition.to,
+            worst: transition.to,
+            opened: now,
+            changed: now,
+            resolved: None,
+            stale: false,
+            current: transition.evidence.clone(),
+            beside: None,
+            evidence: transition.evidence.clone(),
+            pending: 0,
+            cause: Cause::default(),
+            advice: String::new(),
+            lists: Vec::new(),
+            legs: Vec::new(),
+            timeline: Vec::new(),
+            told: now,
+            discord: None,
+        };
+        incident.step(transition);
+        incident.observe(number, registry, now);
+        incident
+    }
+
+    /// Takes a step.
+    pub fn step(&mut self, transition: &Transition) {
+        let now = transition.evidence.at;
+        (self.band, self.changed) = (transition.to, now);
+        self.worst = self.worst.max(transition.to);
+        self.resolved = (transition.change == Change::Resolved).then_some(now);
+        self.evidence = transition.evidence.clone();
+        if self.timeline.len() == TIMELINE_MAX {
+            // How it began is worth more than what came second.
+            self.timeline.remove(1);
+        }
+        self.timeline.push(TimelineEntry {
+            at: now,
+            change: transition.change,
+            band: transition.to,
+            rate: transition.evidence.rate,
+        });
+    }
+
+    /// Brings what is shown beside the steps up to date.
+    pub fn observe(&mut self, number: &NumberView, registry: &Registry, now: Timestamp) {
+        let view = &number.view;
+        self.current = current(view, view.window(), now);
+        self.beside = self.beside(view, now);
+        self.pending = view.pending();
+        let cause = Cause::of(number);
+        // The failures of a number that is recovering are not why it was ill.
+        let telling = self.is_open() && self.is_ailing(view) && cause.class.is_some();
+        if telling || self.cause.class.is_none() {
+            self.advice = advice(cause.class).to_owned();
+            self.cause = cause;
+        }
+        self.lists = number.lists.iter().map(|id| list_line(id, registry)).collect();
+        self.legs = number
+            .legs
+            .iter()
+            .map(|leg| LegLine {
+                connection: leg.connection.clone(),
+                provider: leg.provider,
+                band: leg.view.band,
+                rate: leg.view.counts().rate(),
+                judged: leg.view.counts().judged(),
+            })
+            .collect();
+    }
+
+    /// True until it is resolved.
+    pub const fn is_open(&self) -> bool {
+        self.resolved.is_none()
+    }
+
+    /// The leg that alone is to blame.
+    pub fn sick_leg(&self) -> Option<&LegLine> {
+        let sick = self.cause.leg.as_ref()?;
+        self.legs.iter().find(|leg| leg.connection == *sick)
+    }
+
+    /// Whether it is no better of late than it was; without a second window to tell, whether it is bad.
+    fn is_ailing(&self, view: &View) -> bool {
+        match &self.beside {
+            Some(beside) if beside.window < self.current.window => beside.rate <= self.current.rate,
+            Some(beside) => self.current.rate <= beside.rate,
+            None => view.band > Band::Healthy,
+        }
+    }
+
+    fn beside(&self, view: &View, now: Timestamp) -> Option<Evidence> {
+        let window = match self.evidence.window {
+            same if same == view.window() => Window::Quarter,
+            other => other,
+        };
+        let counts = view.sums.window(window);
+        (window != view.window() && counts.judged() >= BESIDE_MIN).then(|| current(view, window, now))
+    }
+
+    /// The windows a card shows, the telling one first: while the incident is open the one with the
+    /// lower rate, which is the one that agrees with the band, and afterwards the one judged on.
+    pub fn shown(&self) -> (&Evidence, Option<&Evidence>) {
+        match &self.beside {
+            Some(beside) if self.is_open() && beside.rate < self.current.rate => {
+                (beside, Some(&self.current))
+            }
+            Some(beside) => (&self.current, Some(beside)),
+            None => (&self.current, None),
+        }
+    }
+
+    /// True when a card made of `other` would say the same, times aside.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let same_counts = self.current.counts == other.current.counts && self.pending == other.pending;
+        let beside = |incident: &Self| incident.beside.as_ref().map(|beside| beside.counts.clone());
+        let same_counts = same_counts && beside(self) == beside(other);
+        same_counts && self.band == other.band && self.stale == other.stale && self.legs == other.legs
+    }
+}
+
+fn current(view: &View, window: Window, now: Timestamp) -> Evidence {
+    Evidence::new(Rule::Interval, window, view.sums.window(window), now)
+}
+
+fn list_line(id: &ListId, registry: &Registry) -> ListLine {
+    let known = registry.list(id);
+    ListLine {
+        list: id.clone(),
+        name: known.map_or_else(|| id.to_string(), |known| known.name.clone()),
+        brand: known.map(|known| known.brand.clone()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    use super::*;
+    use crate::event::FailureClass;
+    use crate::health::policy::judge;
+    use crate::health::story::{Story, number};
+    use crate::health::{Report, Standing};
+
+    pub(in crate::alert) const NUMBER: &str = "+18005550100";
+
+    /// A story in which the number's Infobip leg is sick and its Twilio leg is not.
+    pub(in crate::alert) fn sick() -> Story {
+        let mut story = Story::new();
+        story.send("tw", Some(NUMBER), 99, 1).send("ib", Some(NUMBER), 40, 81);
+        story.fail("ib", NUMBER, FailureClass::Unreachable, 12);
+        story.fail("ib", NUMBER, FailureClass::Expired, 3).fail("ib", NUMBER, FailureClass::Unknown, 1);
+        story
+    }
+
+    /// The incident of that story.
+    pub(in crate::alert) fn incident() -> Incident {
+        let story = sick();
+        let report: Report = story.report();
+        let view = &report.numbers[&number(NUMBER)];
+        let mut standing = Standing::default();
+        for _ in 0..5 {
+            let (next, step) = judge(view, &story.settings, &standing, story.now);
+            if let Some(transition) = step {
+                return Incident::open(view, &transition, &story.registry, 7);
+            }
+            standing = next;
+        }
+        unreachable!("the story is a sick one")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::incident;
+    use super::*;
+
+    #[test]
+    fn an_incident_names_the_cause_and_the_leg_that_is_to_blame() {
+        let incident = incident();
+        assert_eq!(incident.band, Band::Critical);
+        assert_eq!(incident.sick_leg().map(|leg| leg.connection.as_str()), Some("ib"));
+        assert!(incident.cause.sentence.contains("filtered by carriers"), "{}", incident.cause.sentence);
+        assert!(incident.advice.contains("content"), "{}", incident.advice);
+    }
+
+    #[test]
+    fn the_window_that_agrees_with_the_band_is_shown_first() {
+        let mut incident = incident();
+        let window = |window, rate| Evidence { window, rate, ..incident.current.clone() };
+        let (quarter, hour) = (window(Window::Quarter, 0.928), window(Window::Hour, 0.966));
+        (incident.current, incident.beside) = (hour.clone(), Some(quarter.clone()));
+        assert_eq!(incident.shown(), (&quarter, Some(&hour)));
+        incident.resolved = Some(incident.opened);
+        assert_eq!(incident.shown(), (&hour, Some(&quarter)));
+        incident.beside = None;
+        assert_eq!(incident.shown(), (&hour, None));
+    }
+
+    #[test]
+    fn a_timeline_keeps_its_beginning_and_its_end() {
+        let mut incident = incident();
+        let evidence = incident.evidence.clone();
+        let step = |change| Transition {
+            change,
+            from: Band::Watch,
+            to: Band::Watch,
+            pings: false,
+            evidence: evidence.clone(),
+        };
+        (0..50).for_each(|_| incident.step(&step(Change::Improved)));
+        incident.step(&step(Change::Resolved));
+        assert_eq!(incident.timeline.len(), TIMELINE_MAX);
+        assert_eq!(incident.timeline[0].change, Change::Opened);
+        assert_eq!(incident.timeline[TIMELINE_MAX - 1].change, Change::Resolved);
+        assert!(!incident.is_open());
+    }
+
+    #[test]
+    fn an_incident_survives_being_written_down() {
+        let incident = incident();
+        let text = serde_json::to_string(&incident).unwrap();
+        assert_eq!(serde_json::from_str::<Incident>(&text).unwrap(), incident);
+    }
+}

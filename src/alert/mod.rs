@@ -1,0 +1,22 @@
+//! Steps in the alert policy → incidents → Discord, through an outbox nothing falls out of.
+//!
+//! [`Desk`] evaluates and writes incidents and outbox entries in one atomic step; [`Dispatcher`]
+//! delivers the entries. They share the store and nothing else.
+
+mod documents;
+mod cause;
+mod incident;
+mod card;
+mod outbox;
+mod desk;
+mod discord;
+mod dispatcher;
+
+pub use card::{minimal, ping, render, title};
+pub use cause::{Cause, advice};
+pub use desk::{Desk, Evaluation, Step};
+pub use discord::{Answer, Call, Discord, Transport, Unfit};
+pub use dispatcher::{Dispatcher, Status};
+pub use documents::{Documents, incidents};
+pub use incident::{Incident, Kind, LegLine, ListLine, Posted, TimelineEntry};
+pub use outbox::{Action, Entry};

@@ -1,0 +1,373 @@
+//! Builds every stage, starts them, and drains them in travel order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::admin::{self, Extras, Rails, View};
+use crate::alert::Status;
+use crate::clock::Clock;
+use crate::config::{Config, Kafka, Role, StateKind, StreamKind};
+use crate::consume::{self, Consumer, Partition, Positions, progress};
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::pipeline::{Ingestion, Observation, Watch};
+use crate::publish::{self, Log, Publisher};
+use crate::receive::{self, RateLimits, Server};
+use crate::registry::Registry;
+use crate::tally::{self, Mirror, Store};
+
+/// Why the daemon did not start: what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot work in this role.
+    #[error("{0}")]
+    Refused(String),
+    /// An address cannot be listened on.
+    #[error(
+        "failed to listen on {address} ({setting}): {source}; stop what uses it or choose another address"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The key that set it.
+        setting: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(
+        "failed to use the data directory {directory}: {source}; make it writable for this user or set stream.dir"
+    )]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The stream cannot be opened or reached.
+    #[error(transparent)]
+    Stream(#[from] publish::Error),
+    /// The stream cannot be read.
+    #[error(transparent)]
+    Consume(#[from] consume::Error),
+    /// The state cannot be opened or reached.
+    #[error(transparent)]
+    State(#[from] tally::Error),
+    /// Redis does not answer.
+    #[error("{0}; check that Redis runs and that state.url is right")]
+    Redis(tally::Error),
+    /// Something that a test excludes.
+    #[error("failed to register a metric: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// How long an observer that was killed may still be in its group: its session, and a little.
+const COMPANY_WAIT_MAX: Duration = Duration::from_secs(13);
+/// How often the group is looked at meanwhile.
+const COMPANY_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A task's name and how it ended.
+type Ended = (&'static str, Result<(), String>);
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    receive_address: Option<SocketAddr>,
+    admin_address: SocketAddr,
+    registry: Arc<ArcSwap<Registry>>,
+    publisher: Option<Publisher>,
+    store: Option<Store>,
+    stop_receiving: watch::Sender<bool>,
+    stop_observing: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    receiving: JoinSet<Ended>,
+    observing: JoinSet<Ended>,
+    admin: JoinSet<Ended>,
+    clock: Clock,
+    shutdown_timeout: Duration,
+}
+
+/// Starts a daemon. When this returns, its addresses are listened on and its backends answered.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to do.
+pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> Result<Daemon, StartError> {
+    if let Some(reason) = config.refuse(role) {
+        return Err(StartError::Refused(reason));
+    }
+    let rails = Arc::new(Rails {
+        registry: Arc::new(ArcSwap::from_pointee(Registry::new(&config))),
+        ledger: Arc::new(Ledger::default()),
+        metrics: Metrics::new()?,
+        clock,
+    });
+    let admin_listener = listen(config.admin.listen, "admin.listen").await?;
+    let receive_listener = match role.receives() {
+        true => Some(listen(config.receive.listen, "receive.listen").await?),
+        false => None,
+    };
+    let stream = open_stream(&config).await?;
+    // Creates what is missing, so an observer needs it too; and only an answer means Kafka is there.
+    let publisher = stream.publisher(&config).await?;
+    if role.observes() {
+        refuse_company(&config).await?;
+    }
+    let mut daemon = Daemon {
+        receive_address: receive_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+        admin_address: admin_listener.local_addr().unwrap_or(config.admin.listen),
+        registry: Arc::clone(&rails.registry),
+        publisher: None,
+        store: None,
+        stop_receiving: watch::Sender::new(false),
+        stop_observing: watch::Sender::new(false),
+        stop_admin: watch::Sender::new(false),
+        receiving: JoinSet::new(),
+        observing: JoinSet::new(),
+        admin: JoinSet::new(),
+        clock,
+        shutdown_timeout: config.receive.shutdown_timeout,
+    };
+    let observer = match role.observes() {
+        true => Some(daemon.observe(&config, &rails, &stream).await?),
+        false => None,
+    };
+    let publisher = match receive_listener {
+        Some(listener) => {
+            daemon.receive(&config, &rails, publisher.clone(), listener);
+            Some(publisher)
+        }
+        None => {
+            publisher.close(Duration::ZERO).await;
+            None
+        }
+    };
+    let view = View { rails, publisher, observer, extras };
+    let stopped = daemon.stop_admin.subscribe();
+    daemon.admin.spawn(async move {
+        let served = admin::serve(view, admin_listener, stopped).await;
+        ("admin", served.map_err(|error| error.to_string()))
+    });
+    Ok(daemon)
+}
+
+impl Daemon {
+    /// Where webhooks are received, if this process receives.
+    pub const fn receive_address(&self) -> Option<SocketAddr> {
+        self.receive_address
+    }
+
+    /// Where the admin listener is.
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Swaps connections, secrets, lists, numbers and thresholds for newly read ones. Listeners and
+    /// backends stay as they are.
+    pub fn reload(&self, config: &Config) {
+        self.registry.store(Arc::new(Registry::new(config)));
+    }
+
+    /// Runs until a task ends that should not have.
+    pub async fn failed(&mut self) -> String {
+        let ended = tokio::select! {
+            Some(ended) = self.receiving.join_next() => ended,
+            Some(ended) = self.observing.join_next() => ended,
+            Some(ended) = self.admin.join_next() => ended,
+            else => return "nothing was running".into(),
+        };
+        match ended {
+            Ok((task, Ok(()))) => format!("{task} ended unasked"),
+            Ok((task, Err(error))) => format!("{task} failed: {error}"),
+            Err(error) => format!("a task broke: {error}"),
+        }
+    }
+
+    /// Drains in travel order: no new requests, what is under way answered, the stream flushed, the
+    /// state saved; then the admin listener goes too. All of them share `shutdown_timeout`.
+    pub async fn stop(mut self) {
+        let (clock, began, budget) = (self.clock, self.clock.ticks(), self.shutdown_timeout);
+        let left = || budget.saturating_sub(clock.ticks().saturating_sub(began));
+        drain("receiver", &self.stop_receiving, &mut self.receiving, left()).await;
+        if let Some(publisher) = &self.publisher {
+            publisher.close(left()).await;
+        }
+        drain("observer", &self.stop_observing, &mut self.observing, left()).await;
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
+        drain("admin", &self.stop_admin, &mut self.admin, left()).await;
+    }
+
+    fn receive(&mut self, config: &Config, rails: &Rails, publisher: Publisher, listener: TcpListener) {
+        let ingestion = Ingestion {
+            registry: Arc::clone(&rails.registry),
+            publisher: publisher.clone(),
+            ledger: Arc::clone(&rails.ledger),
+            metrics: rails.metrics.clone(),
+            clock: rails.clock,
+            rates: RateLimits::default(),
+            answer_deadline: config.receive.answer_deadline,
+        };
+        self.publisher = Some(publisher);
+        let account = (Arc::clone(&rails.ledger), rails.metrics.clone());
+        let registry = Arc::clone(&rails.registry);
+        let server = Server::new(config.receive.clone(), registry, account, rails.clock, ingestion);
+        let stopped = self.stop_receiving.subscribe();
+        self.receiving.spawn(async move {
+            receive::serve(server, listener, stopped).await;
+            ("receiver", Ok(()))
+        });
+    }
+
+    async fn observe(
+        &mut self,
+        config: &Config,
+        rails: &Rails,
+        stream: &Stream,
+    ) -> Result<admin::Observer, StartError> {
+        let store = open_store(config).await?;
+        self.store = Some(store.clone());
+        let mirror = Arc::new(Mirror::default());
+        let positions = store.positions().await?;
+        let (reporter, progress) = progress(positions.clone(), store.clock().await?, rails.clock.now());
+        let positions = Arc::new(Mutex::new(positions));
+        let observation = Observation {
+            consumer: stream.consumer(&positions)?,
+            positions,
+            store: store.clone(),
+            registry: Arc::clone(&rails.registry),
+            metrics: rails.metrics.clone(),
+            clock: rails.clock,
+            reporter,
+        };
+        let (discord_status, discord) = watch::channel(Status::NotConfigured);
+        let judge = Watch {
+            discord: config.alert.discord.clone(),
+            discord_status,
+            name: ulid::Ulid::generate().to_string(),
+            store: store.clone(),
+            mirror: Arc::clone(&mirror),
+            registry: Arc::clone(&rails.registry),
+            progress: progress.clone(),
+            metrics: rails.metrics.clone(),
+            clock: rails.clock,
+        };
+        self.spawn_observer(observation, judge);
+        Ok(admin::Observer { store, progress, mirror, discord })
+    }
+
+    fn spawn_observer(&mut self, observation: Observation, judge: Watch) {
+        let (counting, judging) = (self.stop_observing.subscribe(), self.stop_observing.subscribe());
+        self.observing.spawn(async move {
+            ("observer", observation.run(counting).await.map_err(|error| error.to_string()))
+        });
+        self.observing.spawn(async move {
+            judge.run(judging).await;
+            ("evaluation", Ok(()))
+        });
+    }
+}
+
+async fn drain(stage: &str, stop: &watch::Sender<bool>, tasks: &mut JoinSet<Ended>, budget: Duration) {
+    stop.send_replace(true);
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(budget, all).await.is_err() {
+        tracing::error!(stage, "a stage did not drain in time and was cut off");
+        tasks.shutdown().await;
+    }
+}
+
+async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, setting, source })
+}
+
+/// The stream, opened once for whoever writes to it and whoever reads from it.
+enum Stream {
+    Embedded(Log),
+    Kafka(Kafka),
+}
+
+impl Stream {
+    async fn publisher(&self, config: &Config) -> Result<Publisher, publish::Error> {
+        match self {
+            Self::Embedded(log) => Ok(Publisher::embedded(log.clone())),
+            Self::Kafka(kafka) => Publisher::kafka(kafka, config.stream.retention).await,
+        }
+    }
+
+    fn consumer(&self, positions: &Positions) -> Result<Consumer, consume::Error> {
+        match self {
+            Self::Embedded(log) => {
+                let positions = positions.lock().unwrap_or_else(PoisonError::into_inner);
+                let position = positions.get(&Partition::EMBEDDED).copied();
+                Ok(Consumer::embedded(log.clone(), position.unwrap_or_else(|| log.start())))
+            }
+            Self::Kafka(kafka) => Consumer::kafka(kafka, Arc::clone(positions)),
+        }
+    }
+}
+
+/// Embedded state is one observer's: a second would count its part of the stream into cells that
+/// the first never sees. One that was killed is forgotten by the group after its session.
+async fn refuse_company(config: &Config) -> Result<(), StartError> {
+    let (StreamKind::Kafka(kafka), StateKind::Embedded) = (&config.stream.kind, &config.state.kind) else {
+        return Ok(());
+    };
+    let waited = timeout(COMPANY_WAIT_MAX, async {
+        while consume::members(kafka).await? > 0 {
+            tokio::time::sleep(COMPANY_LOOK_EVERY).await;
+        }
+        Ok(())
+    });
+    waited.await.unwrap_or_else(|_| {
+        Err(StartError::Refused(format!(
+            "another observer is in the consumer group {}, and embedded state has one observer only: \
+             set state.kind = \"redis\" for several, stop the other one, or name another stream.kafka.group",
+            kafka.group
+        )))
+    })
+}
+
+async fn open_stream(config: &Config) -> Result<Stream, StartError> {
+    match &config.stream.kind {
+        StreamKind::Embedded => {
+            let stream = &config.stream;
+            make_directory(&stream.dir)?;
+            Ok(Stream::Embedded(Log::open(
+                &stream.dir.join("stream"),
+                stream.retention,
+                stream.retention_bytes,
+            )?))
+        }
+        StreamKind::Kafka(kafka) => Ok(Stream::Kafka(kafka.clone())),
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, StartError> {
+    match &config.state.kind {
+        StateKind::Embedded => {
+            make_directory(&config.stream.dir)?;
+            Ok(Store::embedded(&config.stream.dir.join("state"))?)
+        }
+        StateKind::Redis { url, key_prefix } => {
+            Store::redis(url, key_prefix, config.state.slots).await.map_err(|error| match error {
+                tally::Error::Unreachable(_) => StartError::Redis(error),
+                tally::Error::Unusable(_) => error.into(),
+            })
+        }
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| StartError::Directory { directory: directory.to_owned(), source })
+}

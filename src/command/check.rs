@@ -1,0 +1,233 @@
+//! `check`: a configuration in, every mistake in it out, or what it means. It leaves no trace, and
+//! shows no secret unless it is asked to.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Failure, Global, output};
+use crate::alert::Discord;
+use crate::config::{self, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind};
+use crate::event::Provider;
+use crate::publish;
+use crate::tally::Store;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also contact the services that are configured
+    #[arg(long)]
+    pub online: bool,
+    /// Write path secrets out in the URLs to paste
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// A service that `--online` contacts.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// What it is called: `Kafka`.
+    pub name: &'static str,
+    /// Contacts it.
+    pub contact: for<'c> fn(&'c Config) -> Contact<'c>,
+}
+
+/// What a contact comes to: nothing where the service is not configured, else a sentence that says
+/// what was found, or what is wrong and what to do.
+pub type Contact<'c> = Pin<Box<dyn Future<Output = Option<Result<String, String>>> + Send + 'c>>;
+
+/// Every service that `--online` contacts.
+const PROBES: &[Probe] = &[
+    Probe { name: "Kafka", contact: |config| Box::pin(kafka(config)) },
+    Probe { name: "Redis", contact: |config| Box::pin(redis(config)) },
+    Probe { name: "Discord", contact: |config| Box::pin(discord(config)) },
+];
+
+async fn kafka(config: &Config) -> Option<Result<String, String>> {
+    let StreamKind::Kafka(kafka) = &config.stream.kind else { return None };
+    Some(publish::probe(kafka).await.map_err(|error| error.to_string()))
+}
+
+async fn redis(config: &Config) -> Option<Result<String, String>> {
+    let StateKind::Redis { url, .. } = &config.state.kind else { return None };
+    Some(Store::probe_redis(url).await.map_err(|error| error.to_string()))
+}
+
+async fn discord(config: &Config) -> Option<Result<String, String>> {
+    let discord = match Discord::new(config.alert.discord.as_ref()?) {
+        Ok(discord) => discord,
+        Err(unfit) => return Some(Err(unfit.to_string())),
+    };
+    Some(discord.probe().await.map(|()| "knows the webhook".to_owned()))
+}
+
+/// Checks the configuration.
+///
+/// # Errors
+/// Every mistake, or every service that does not answer.
+pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
+    let loaded = Source::find(global.config.as_deref(), PrivacyKey::LeaveAlone)
+        .and_then(|source| Ok((config::load(&source)?, source.name)));
+    let (config, name) = match loaded {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return refuse(mistakes, global),
+    };
+    let urls = urls(&config, if args.show_secrets { Show::Secrets } else { Show::Placeholders });
+    match global.json {
+        true => output::json(&serde_json::json!({
+            "mistakes": [],
+            "warnings": config.warnings,
+            "urls": urls.iter().map(|(id, url)| serde_json::json!({ "connection": id, "url": url })).collect::<Vec<_>>(),
+        }))?,
+        false => output::line(&summary(&config, &name, &urls))?,
+    }
+    match args.online {
+        true => contact(&config, PROBES).await,
+        false => Ok(()),
+    }
+}
+
+/// For a program the mistakes go where it reads; the exit code is the same.
+fn refuse(mistakes: Mistakes, global: &Global) -> Result<(), Failure> {
+    if global.json {
+        output::json(&mistakes)?;
+    }
+    Err(mistakes.into())
+}
+
+async fn contact(config: &Config, probes: &[Probe]) -> Result<(), Failure> {
+    let mut silent = Vec::new();
+    for probe in probes {
+        match (probe.contact)(config).await {
+            None => {}
+            Some(Ok(found)) => output::complain(&format!("{}: {found}", probe.name)),
+            Some(Err(wrong)) => silent.push(format!("{}: {wrong}", probe.name)),
+        }
+    }
+    match silent.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Unreachable(silent.join("\n"))),
+    }
+}
+
+/// What makes Twilio try a status callback again five times, on whatever went wrong: without it one
+/// that fails is lost. A fragment is for Twilio alone and is not sent.
+const TWILIO_RETRIES: &str = "#rc=5&rp=all";
+
+/// What is shown of path secrets.
+#[derive(Clone, Copy)]
+enum Show {
+    Placeholders,
+    Secrets,
+}
+
+/// The URL to give the provider, for each connection and each of its path secrets.
+fn urls(config: &Config, show: Show) -> Vec<(String, String)> {
+    let of = |connection: &Connection| {
+        let id = connection.id.to_string();
+        let base = format!("{}/hooks/{}", connection.public_url, connection.id);
+        let retries = match connection.provider {
+            Provider::Twilio => TWILIO_RETRIES,
+            Provider::Infobip | Provider::Cm | Provider::Lime => "",
+        };
+        match (connection.auth.path_secrets.as_slice(), show) {
+            ([], _) => vec![(id, format!("{base}{retries}"))],
+            (_, Show::Placeholders) => vec![(id, format!("{base}/{{secret}}{retries}"))],
+            (secrets, Show::Secrets) => secrets
+                .iter()
+                .map(|secret| (id.clone(), format!("{base}/{}{retries}", secret.expose())))
+                .collect(),
+        }
+    };
+    config.connections.iter().flat_map(of).collect()
+}
+
+fn summary(config: &Config, name: &str, urls: &[(String, String)]) -> String {
+    let mut text = format!("{name}: configuration is fine\n");
+    let stream = match &config.stream.kind {
+        StreamKind::Embedded => format!("embedded in {}", config.stream.dir.display()),
+        StreamKind::Kafka(kafka) => format!("Kafka at {}", kafka.brokers),
+    };
+    let state = match &config.state.kind {
+        StateKind::Embedded => format!("embedded in {}", config.stream.dir.display()),
+        StateKind::Redis { .. } => "Redis".to_owned(),
+    };
+    let alerts = if config.alert.discord.is_some() { "Discord" } else { "log and status page only" };
+    let rows = [
+        ("receives on", config.receive.listen.to_string()),
+        ("status page", format!("http://{}/", config.admin.listen)),
+        ("stream", stream),
+        ("state", state),
+        ("alerts", alerts.to_owned()),
+        ("lists", config.lists.len().to_string()),
+        ("numbers", config.numbers.len().to_string()),
+        ("connections", config.connections.len().to_string()),
+    ];
+    for (label, value) in rows {
+        text += &format!("  {label:<12} {value}\n");
+    }
+    if !urls.is_empty() {
+        text.push_str("\npaste these where the provider asks for a webhook or callback URL\n");
+    }
+    for (id, url) in urls {
+        text += &format!("  {id:<20} {url}\n");
+    }
+    for (mark, meaning) in [
+        (TWILIO_RETRIES, "what follows # is for Twilio: try a failed status callback again, five times"),
+        ("{secret}", "{secret} is a path secret of the connection; --show-secrets writes it out"),
+    ] {
+        if urls.iter().any(|(_, url)| url.contains(mark)) {
+            text += &format!("  {meaning}\n");
+        }
+    }
+    if !config.warnings.is_empty() {
+        text.push_str("\nwarnings\n");
+    }
+    for warning in &config.warnings {
+        text += &format!("  {warning}\n");
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        [receive]
+        public_url = "https://hooks.example.com/"
+        [[connection]]
+        id = "acme-cm"
+        provider = "cm"
+        path_secrets = ["0123456789abcdef-new", "0123456789abcdef-old"]
+    "#;
+
+    #[test]
+    fn a_summary_names_the_urls_to_paste_and_no_secret() {
+        let config = config::load(&Source::of(TEXT)).unwrap();
+        let text = summary(&config, "sounder.toml", &urls(&config, Show::Placeholders));
+        assert!(text.contains("https://hooks.example.com/hooks/acme-cm/{secret}"), "{text}");
+        assert!(!text.contains("0123456789abcdef"), "{text}");
+        let shown = urls(&config, Show::Secrets);
+        assert_eq!(shown[1].1, "https://hooks.example.com/hooks/acme-cm/0123456789abcdef-old");
+        assert_eq!(shown.len(), 2);
+    }
+
+    #[test]
+    fn twilios_url_asks_for_retries_and_the_summary_says_what_that_is() {
+        let twilio = TEXT.replace("path_secrets", "auth_tokens").replace("\"cm\"", "\"twilio\"");
+        let config = config::load(&Source::of(&twilio)).unwrap();
+        let text = summary(&config, "sounder.toml", &urls(&config, Show::Placeholders));
+        assert!(text.contains("/hooks/acme-cm#rc=5&rp=all\n  what follows #"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_service_is_reported_and_an_unconfigured_one_is_not() {
+        let config = config::load(&Source::of("")).unwrap();
+        let probes = [
+            Probe { name: "Kafka", contact: |_| Box::pin(async { None }) },
+            Probe { name: "Redis", contact: |_| Box::pin(async { Some(Err("does not answer".to_owned())) }) },
+        ];
+        let failure = contact(&config, &probes).await.unwrap_err();
+        assert_eq!((failure.code(), failure.to_string().as_str()), (69, "Redis: does not answer"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Configuration as meant. [`load`] reads TOML and the environment, reports every mistake at once
+//! with its line and the remedy, and hands out these types, in which nothing wrong can be said.
+
+mod source;
+mod mistake;
+mod document;
+mod section;
+mod value;
+mod receive;
+mod stream;
+mod state;
+mod connection;
+mod list;
+mod health;
+mod alert;
+mod admin;
+mod privacy;
+mod secret;
+mod role;
+
+use mistake::Report;
+use section::Section;
+
+pub use admin::{Admin, AdminRole, AdminToken};
+pub use alert::{Alert, Discord};
+pub use connection::{Auth, Basic, Connection, Hmac, HmacAlgorithm, HmacScheme, Mapping};
+pub use health::{Gate, Health, Thresholds};
+pub use list::{List, NumberEntry, NumberKind, NumberStatus, Purpose};
+pub use mistake::{Mistake, Mistakes, Place};
+pub use privacy::{PrivacyKey, privacy_key};
+pub use receive::Receive;
+pub use role::Role;
+pub use secret::{DeadLetters, InboundText, Privacy, Recipients, Secret};
+pub use source::{Source, environment};
+pub use state::{State, StateKind};
+pub use stream::{Kafka, Stream, StreamKind};
+pub use value::parse_duration;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The receiver.
+    pub receive: Receive,
+    /// The stream of events.
+    pub stream: Stream,
+    /// The state: message states, cells, incidents.
+    pub state: State,
+    /// Provider accounts' ways in.
+    pub connections: Vec<Connection>,
+    /// Sending lists.
+    pub lists: Vec<List>,
+    /// Sending numbers that are declared, with those only named in a list.
+    pub numbers: Vec<NumberEntry>,
+    /// What health means.
+    pub health: Health,
+    /// Where alerts go.
+    pub alert: Alert,
+    /// The admin listener.
+    pub admin: Admin,
+    /// What is shown of people.
+    pub privacy: Privacy,
+    /// Settings that work but deserve a second thought, as sentences (a literal secret, say).
+    pub warnings: Vec<String>,
+}
+
+/// Reads a configuration: what is written, or every mistake in it.
+///
+/// # Errors
+/// Every mistake, in the order of lines.
+pub fn load(source: &Source) -> Result<Config, Mistakes> {
+    let (mut entries, mut syntax) = document::parse(&source.text);
+    syntax.extend(document::override_with(&mut entries, &source.environment));
+    let report = Report::new(syntax, source.environment.clone());
+    let config = read(Section::root(&report, entries), source.privacy_key, &report);
+    report.close(&source.name).map(|warnings| Config { warnings, ..config })
+}
+
+fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
+    let receive = receive::read(root.section("receive"));
+    let stream = stream::read(root.section("stream"));
+    let state = state::read(root.section("state"), &stream.kind);
+    let declared = connection::read(root.sections("connection"), &receive.public_url);
+    let lists = list::read_lists(root.sections("list"));
+    let numbers = list::read_numbers(root.sections("number"), &lists, &declared);
+    let health = health::read(root.section("health"));
+    let alert = alert::read(root.section("alert"));
+    let admin = admin::read(root.section("admin"));
+    let privacy = privacy::read(root.section("privacy"), &stream.kind);
+    // What is left in the root is unknown, and a mistake before the key is kept.
+    drop(root);
+    let privacy = privacy.settle(key, &stream.dir, report);
+    let connections = declared.connections;
+    Config {
+        receive,
+        stream,
+        state,
+        connections,
+        lists,
+        numbers,
+        health,
+        alert,
+        admin,
+        privacy,
+        warnings: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

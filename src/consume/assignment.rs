@@ -1,0 +1,287 @@
+//! What librdkafka's callbacks tell → which partitions are read, from where, and how far they go.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::Notify;
+
+use super::{Partition, Positions};
+use crate::clock::Timestamp;
+use crate::event::Topic;
+use crate::publish::{Brokers, Heard, scrub};
+
+/// How far one assigned partition is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    /// Where reading started; none means the beginning.
+    from: Option<u64>,
+    /// The offset behind the last record taken.
+    next: Option<u64>,
+    /// The time of the last record taken.
+    time: Option<Timestamp>,
+    /// The offset the next record will get, as heard last.
+    end: Option<u64>,
+    /// Where librdkafka last found the partition's end.
+    eof: Option<u64>,
+}
+
+impl Progress {
+    /// True when everything there was has been taken: reading has passed the end, or found it
+    /// without a record since.
+    fn at_end(&self) -> bool {
+        let Some(end) = self.end else { return false };
+        self.next.or(self.from).is_some_and(|next| next >= end)
+            || (self.eof == Some(end) && self.next.is_none())
+    }
+}
+
+/// What the callbacks know.
+pub(super) struct Assignment {
+    prefix: String,
+    positions: Positions,
+    secrets: Vec<String>,
+    known: Mutex<Known>,
+    forsaken: Notify,
+}
+
+#[derive(Default)]
+struct Known {
+    partitions: BTreeMap<Partition, Progress>,
+    /// A broker was connected when last heard of.
+    up: bool,
+    trouble: Option<String>,
+    brokers: Brokers,
+}
+
+impl Known {
+    fn wait(&mut self, trouble: &str) {
+        if self.trouble.is_none() {
+            tracing::warn!(trouble, "consume.kafka waits");
+        }
+        self.up = false;
+        self.trouble = Some(trouble.to_owned());
+    }
+}
+
+impl Assignment {
+    pub(super) fn new(prefix: String, positions: Positions, secrets: Vec<String>) -> Self {
+        Self { prefix, positions, secrets, known: Mutex::default(), forsaken: Notify::new() }
+    }
+
+    /// Resolves when this client will never find a broker again, so that only another one can.
+    pub(super) async fn forsaken(&self) {
+        self.forsaken.notified().await;
+    }
+
+    /// The partition a topic's name and index stand for.
+    pub(super) fn partition(&self, topic: &str, index: i32) -> Option<Partition> {
+        let name = topic.strip_prefix(&self.prefix)?;
+        let topic = Topic::ALL.into_iter().find(|topic| topic.name() == name)?;
+        Some(Partition { topic, index })
+    }
+
+    /// Notes a record that was taken.
+    pub(super) fn taken(&self, partition: Partition, offset: u64, time: Option<Timestamp>) {
+        if let Some(progress) = self.known().partitions.get_mut(&partition) {
+            progress.next = Some(offset + 1);
+            progress.time = time.or(progress.time);
+        }
+    }
+
+    /// Whether a partition is being read here.
+    pub(super) fn has(&self, partition: Partition) -> bool {
+        self.known().partitions.contains_key(&partition)
+    }
+
+    pub(super) fn ends(&self) -> BTreeMap<Partition, u64> {
+        let known = self.known();
+        known.partitions.iter().filter_map(|(partition, p)| p.end.map(|end| (*partition, end))).collect()
+    }
+
+    pub(super) fn caught_up(&self) -> bool {
+        let known = self.known();
+        known.up && !known.partitions.is_empty() && known.partitions.values().all(Progress::at_end)
+    }
+
+    /// While no broker answers nobody knows what waits, so no partition counts as read to its end.
+    pub(super) fn clock(&self, now: Timestamp) -> Option<Timestamp> {
+        let known = self.known();
+        let mut least = None;
+        for progress in known.partitions.values() {
+            let at = if known.up && progress.at_end() { now } else { progress.time? };
+            least = Some(least.map_or(at, |least: Timestamp| least.min(at)));
+        }
+        least
+    }
+
+    pub(super) fn ready(&self) -> Result<(), String> {
+        self.known().trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Notes what keeps records from coming, and logs it once.
+    pub(super) fn note(&self, trouble: &str) {
+        self.known().wait(trouble);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the store's position on each newly assigned partition, before anything is fetched.
+    fn assign(&self, list: &mut TopicPartitionList) -> KafkaResult<()> {
+        let names: Vec<_> = list.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (topic, index) in names {
+            let Some(partition) = self.partition(&topic, index) else { continue };
+            let from = positions.get(&partition).copied();
+            let offset =
+                from.and_then(|from| i64::try_from(from).ok()).map_or(Offset::Beginning, Offset::Offset);
+            list.set_partition_offset(&topic, index, offset)?;
+            self.known().partitions.insert(partition, Progress { from, ..Progress::default() });
+        }
+        tracing::info!(partitions = list.count(), "consume.assigned");
+        Ok(())
+    }
+
+    fn revoke(&self, list: &TopicPartitionList) {
+        for element in list.elements() {
+            if let Some(partition) = self.partition(element.topic(), element.partition()) {
+                self.known().partitions.remove(&partition);
+            }
+        }
+        tracing::info!(partitions = list.count(), "consume.revoked");
+    }
+}
+
+impl ClientContext for Assignment {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message = scrub(message, &self.secrets), "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let reason = scrub(reason, &self.secrets);
+        match error.rdkafka_error_code() {
+            Some(Code::AllBrokersDown) => self.note(&reason),
+            // Told again, sorted, to whoever waits for records; or one broker of several.
+            _ => tracing::debug!(reason, "librdkafka.error"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut known = self.known();
+        // What a client was configured with is an address; a broker has a number.
+        let heard = known.brokers.hear(&statistics, |broker| broker.nodeid >= 0);
+        known.up = heard == Heard::Up;
+        if heard == Heard::Forsaken {
+            self.forsaken.notify_one();
+        }
+        if matches!(heard, Heard::Away | Heard::Forsaken) && known.trouble.is_none() {
+            known.wait("no broker is connected");
+        }
+        if known.up && known.trouble.take().is_some() {
+            tracing::info!("consume.kafka goes on");
+        }
+        for (name, topic) in &statistics.topics {
+            for (index, heard) in &topic.partitions {
+                let Some(partition) = self.partition(name, *index) else { continue };
+                if let Some(progress) = known.partitions.get_mut(&partition) {
+                    // Negative offsets are librdkafka's words for “not known yet”.
+                    progress.end = u64::try_from(heard.hi_offset).ok().or(progress.end);
+                    progress.eof = u64::try_from(heard.eof_offset).ok();
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Assignment {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let assigning = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let done = match (assigning, cooperative) {
+            (true, true) => self.assign(list).and_then(|()| consumer.incremental_assign(list)),
+            (true, false) => self.assign(list).and_then(|()| consumer.assign(list)),
+            (false, true) => {
+                self.revoke(list);
+                consumer.incremental_unassign(list)
+            }
+            (false, false) => {
+                self.revoke(list);
+                consumer.unassign()
+            }
+        };
+        if let Err(error) = done {
+            // What is read now is not what the group thinks is read.
+            tracing::error!(%error, "consume.rebalance failed");
+            self.forsaken.notify_one();
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        // The store's position is the one that counts; the group's is for people's tools.
+        if let Err(error) = result {
+            tracing::debug!(%error, "consume.commit failed");
+        }
+    }
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assignment").field("partitions", &self.known().partitions).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::{TICKS, statistics};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn the_clock_is_the_slowest_partitions() {
+        let assignment = Assignment::new("sms.".into(), Positions::default(), Vec::new());
+        let first = assignment.partition("sms.receipts.v1", 0).unwrap();
+        let second = assignment.partition("sms.sends.v1", 1).unwrap();
+        assert_eq!(assignment.partition("other.receipts.v1", 0), None);
+        assert_eq!(assignment.clock(at(100)), None);
+        let put = |partition, progress| assignment.known().partitions.insert(partition, progress);
+        put(first, Progress { end: Some(5), ..Progress::default() });
+        put(second, Progress { end: Some(0), eof: Some(0), ..Progress::default() });
+        assignment.known().up = true;
+        assert_eq!(assignment.clock(at(100)), None, "nothing is known of the first");
+        assignment.taken(first, 3, Some(at(50)));
+        assert_eq!(assignment.clock(at(100)), Some(at(50)));
+        assert!(!assignment.caught_up());
+        assignment.taken(first, 4, Some(at(51)));
+        assert_eq!(assignment.clock(at(100)), Some(at(100)));
+        assert!(assignment.caught_up());
+        assignment.note("no broker answers");
+        assert_eq!(assignment.clock(at(100)), None, "nobody knows what waits in the second");
+    }
+
+    #[tokio::test]
+    async fn a_forsaken_client_says_so() {
+        let told = |brokers: &'static [(&str, &str, i64)]| async move {
+            let assignment = Assignment::new("sms.".into(), Positions::default(), Vec::new());
+            for _ in 0..TICKS {
+                assignment.stats(statistics(brokers));
+            }
+            let forsaken = tokio::time::timeout(std::time::Duration::ZERO, assignment.forsaken()).await;
+            (forsaken.is_ok(), assignment.ready().is_ok())
+        };
+        assert_eq!(told(&[]).await, (true, false));
+        assert_eq!(told(&[("learned", "DOWN", 2_000_000)]).await, (false, false));
+        assert_eq!(told(&[("learned", "UP", 7_000_000)]).await, (false, true));
+    }
+}

@@ -1,0 +1,166 @@
+//! The stream → batches of records. The position moves only after tally has applied them.
+
+mod embedded;
+mod kafka;
+mod progress;
+mod assignment;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::clock::Timestamp;
+use crate::config;
+use crate::event::{Record, Topic};
+use crate::publish::Log;
+
+pub use embedded::EmbeddedConsumer;
+pub use kafka::KafkaConsumer;
+pub use progress::{Progress, Reading, Reporter, progress};
+
+/// One ordered part of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Its topic.
+    pub topic: Topic,
+    /// Its index.
+    pub index: i32,
+}
+
+impl Partition {
+    /// The one part of the embedded stream, which holds every topic's records in one order.
+    pub const EMBEDDED: Self = Self { topic: Topic::Receipts, index: 0 };
+}
+
+/// A record with its place in the stream.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The part it stands in.
+    pub partition: Partition,
+    /// Its place there.
+    pub offset: u64,
+    /// The record; `None` when what stands there is no record of ours (it is skipped, as `dead`).
+    pub record: Option<Record>,
+}
+
+/// Records taken together, in order within each partition.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records.
+    pub records: Vec<Taken>,
+    /// True when nothing more was waiting behind them in any partition.
+    pub caught_up: bool,
+}
+
+/// Where the store goes on in each partition, kept current by whoever applies batches. The store
+/// knows better than the broker: a partition that is not in it is read from its beginning.
+pub type Positions = Arc<Mutex<BTreeMap<Partition, u64>>>;
+
+/// Why the stream cannot be read; a person has to look. What passes by itself is waited out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream refuses, or is broken.
+    #[error("failed to read the stream: {0}")]
+    Unusable(String),
+}
+
+/// How many observers are in the group, dead ones whose session has not ended included.
+///
+/// # Errors
+/// When the brokers do not say.
+pub async fn members(kafka: &config::Kafka) -> Result<usize, Error> {
+    kafka::members(kafka).await
+}
+
+/// Where records are taken from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Consumer {
+    /// Segment files.
+    Embedded(EmbeddedConsumer),
+    /// Kafka.
+    Kafka(KafkaConsumer),
+}
+
+impl Consumer {
+    /// Takes from the embedded stream, from a position on.
+    pub fn embedded(log: Log, position: u64) -> Self {
+        Self::Embedded(EmbeddedConsumer::new(log, position))
+    }
+
+    /// Joins the group on Kafka; call it within the runtime. Returns before anything is assigned.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn kafka(kafka: &config::Kafka, positions: Positions) -> Result<Self, Error> {
+        KafkaConsumer::join(kafka, positions).map(Self::Kafka)
+    }
+
+    /// Waits for a record, then takes what is there, up to `max`. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When a person has to look; what passes by itself is waited out.
+    pub async fn next(&mut self, max: usize) -> Result<Batch, Error> {
+        match self {
+            Self::Embedded(consumer) => consumer.next(max).await,
+            Self::Kafka(consumer) => consumer.next(max).await,
+        }
+    }
+
+    /// Tells the stream how far its records are applied: where to go on in each partition.
+    ///
+    /// # Errors
+    /// When a person has to look.
+    pub async fn commit(&mut self, positions: &BTreeMap<Partition, u64>) -> Result<(), Error> {
+        match self {
+            Self::Embedded(consumer) => consumer.commit(positions),
+            Self::Kafka(consumer) => consumer.commit(positions)?,
+        }
+        Ok(())
+    }
+
+    /// The offset the next record will get in each partition that is being read; none for a
+    /// partition whose end has not been heard of yet. Cheap.
+    pub fn ends(&self) -> BTreeMap<Partition, u64> {
+        match self {
+            Self::Embedded(consumer) => consumer.ends(),
+            Self::Kafka(consumer) => consumer.ends(),
+        }
+    }
+
+    /// The stream clock: no record from before this moment is still to come. The least of the
+    /// partitions' last record's times, where one that is read to its end counts as `now`.
+    pub fn clock(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Embedded(consumer) => consumer.clock(now),
+            Self::Kafka(consumer) => consumer.clock(now),
+        }
+    }
+
+    /// Whether everything there was has been taken, as far as was heard lately.
+    pub fn caught_up(&self) -> bool {
+        match self {
+            Self::Embedded(consumer) => consumer.caught_up(),
+            Self::Kafka(consumer) => consumer.caught_up(),
+        }
+    }
+
+    /// Whether the stream answers, as far as was heard lately.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    pub fn ready(&self) -> Result<(), String> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(consumer) => consumer.ready(),
+        }
+    }
+
+    /// Leaves the group, without keeping a runtime's worker waiting.
+    pub async fn close(self) {
+        match self {
+            Self::Embedded(consumer) => drop(consumer),
+            Self::Kafka(consumer) => consumer.close().await,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Cells → rates, bands and transitions. Pure: `now` is an argument, nothing is read or written.
+//!
+//! [`report`] sums the cells into views of numbers, legs, lists, providers and
+//! connections; [`judge`](policy::judge) says what a view means for where its number stands.
+
+mod band;
+mod rate;
+mod sums;
+mod view;
+mod report;
+mod standing;
+pub mod policy;
+#[cfg(test)]
+pub(crate) mod story;
+
+pub use band::Band;
+pub use rate::{Counts, SHOWN_Z, wilson};
+pub use report::{Report, report};
+pub use standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
+pub use sums::{Sums, Window};
+pub use view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};

@@ -1,0 +1,278 @@
+//! Cells and the registry → a view of everything, at one moment. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::standing::Standing;
+use super::sums::Sums;
+use super::view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};
+use crate::clock::Timestamp;
+use crate::config::{Health, NumberKind, NumberStatus};
+use crate::event::{ConnectionId, ListId, Number, Provider};
+use crate::registry::Registry;
+use crate::tally::Cells;
+
+/// Health at one moment. Everything but cells is a sum made here.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Why nothing is being judged at present, as a sentence.
+    pub held: Option<String>,
+    /// Every number that is configured or was heard of.
+    pub numbers: BTreeMap<Number, NumberView>,
+    /// Every list.
+    pub lists: BTreeMap<ListId, ListView>,
+    /// Every provider with a connection.
+    pub providers: BTreeMap<Provider, ProviderView>,
+    /// Every connection.
+    pub connections: BTreeMap<ConnectionId, ConnectionView>,
+    /// How many cells it was made of.
+    pub cells: usize,
+}
+
+impl Report {
+    /// Adds what only the policy knows: since when each number has been in its band, and its incident.
+    pub fn stand(&mut self, standings: &BTreeMap<String, Standing>) {
+        for number in self.numbers.values_mut() {
+            let Some(standing) = standings.get(number.number.as_str()) else { continue };
+            // Between evaluations the band shown may be newer than the one whose age is known.
+            number.since = standing.shown_since.filter(|_| standing.shown == number.view.band);
+            number.incident.clone_from(&standing.incident);
+        }
+    }
+}
+
+/// Sums the cells into views.
+pub fn report(cells: &Cells, registry: &Registry, settings: &Health, now: Timestamp) -> Report {
+    let mut gathered = Gathered::known(registry);
+    for (_, cell) in cells.iter() {
+        let key = &cell.key;
+        let provider = registry.provider_of(&key.connection);
+        let settle = provider.map_or(settings.settle, |provider| settings.settle_of(provider));
+        let sums = Sums::of(cell, settle, now);
+        gathered.add(key, provider, &sums);
+    }
+    let frame = Frame { registry, settings };
+    Report {
+        at: now,
+        held: None,
+        numbers: gathered.numbers.into_iter().map(|(n, g)| (n.clone(), frame.number(n, g))).collect(),
+        lists: gathered.lists.into_iter().map(|(id, g)| (id.clone(), frame.list(id, g))).collect(),
+        providers: gathered.providers.into_iter().map(|(p, sums)| (p, frame.provider(p, sums))).collect(),
+        connections: gathered
+            .connections
+            .into_iter()
+            .map(|(id, sums)| (id.clone(), frame.connection(id, sums)))
+            .collect(),
+        cells: cells.len(),
+    }
+}
+
+/// Sums under way, by what they are of.
+#[derive(Default)]
+struct Gathered {
+    numbers: BTreeMap<Number, OfNumber>,
+    lists: BTreeMap<ListId, OfList>,
+    providers: BTreeMap<Provider, Box<Sums>>,
+    connections: BTreeMap<ConnectionId, OfConnection>,
+}
+
+#[derive(Default)]
+struct OfNumber {
+    legs: BTreeMap<ConnectionId, Box<Sums>>,
+    lists: BTreeSet<ListId>,
+}
+
+#[derive(Default)]
+struct OfList {
+    sums: Box<Sums>,
+    numbers: BTreeSet<Number>,
+}
+
+#[derive(Default)]
+struct OfConnection {
+    sums: Box<Sums>,
+    unattributed: Box<Sums>,
+}
+
+impl Gathered {
+    /// What is configured, with nothing counted yet.
+    fn known(registry: &Registry) -> Self {
+        let mut gathered = Self::default();
+        for entry in registry.numbers() {
+            let number = gathered.numbers.entry(entry.number.clone()).or_default();
+            for leg in &entry.legs {
+                number.legs.entry(leg.clone()).or_default();
+            }
+            number.lists.extend(registry.list_of(&entry.number).cloned());
+        }
+        for list in registry.lists() {
+            let of_list = gathered.lists.entry(list.id.clone()).or_default();
+            of_list.numbers.extend(list.numbers.iter().cloned());
+        }
+        for connection in registry.connections() {
+            gathered.connections.entry(connection.id.clone()).or_default();
+            gathered.providers.entry(connection.provider).or_default();
+        }
+        gathered
+    }
+
+    /// Adds one cell to everything it is part of.
+    fn add(&mut self, key: &crate::tally::CellKey, provider: Option<Provider>, sums: &Sums) {
+        let connection = self.connections.entry(key.connection.clone()).or_default();
+        connection.sums.merge(sums);
+        if let Some(provider) = provider {
+            self.providers.entry(provider).or_default().merge(sums);
+        }
+        match &key.number {
+            Some(number) => {
+                let of_number = self.numbers.entry(number.clone()).or_default();
+                of_number.legs.entry(key.connection.clone()).or_default().merge(sums);
+                of_number.lists.extend(key.list.clone());
+            }
+            None => connection.unattributed.merge(sums),
+        }
+        if let Some(list) = &key.list {
+            let of_list = self.lists.entry(list.clone()).or_default();
+            of_list.sums.merge(sums);
+            of_list.numbers.extend(key.number.clone());
+        }
+    }
+}
+
+/// What turns sums into views.
+struct Frame<'a> {
+    registry: &'a Registry,
+    settings: &'a Health,
+}
+
+impl Frame<'_> {
+    fn number(&self, number: Number, gathered: OfNumber) -> NumberView {
+        let mut sums = Box::<Sums>::default();
+        gathered.legs.values().for_each(|leg| sums.merge(leg));
+        let legs = gathered.legs.into_iter().map(|(connection, sums)| Leg {
+            provider: self.registry.provider_of(&connection),
+            connection,
+            view: self.view(sums),
+        });
+        let entry = self.registry.number(&number);
+        NumberView {
+            kind: entry.map_or_else(|| NumberKind::of(&number), |entry| entry.kind),
+            // A number nobody declared sends all the same, so it is judged all the same.
+            status: entry.map_or(NumberStatus::Active, |entry| entry.status),
+            registered: entry.is_some(),
+            since: None,
+            view: self.view(sums),
+            legs: legs.collect(),
+            lists: gathered.lists.into_iter().collect(),
+            incident: None,
+            number,
+        }
+    }
+
+    fn list(&self, list: ListId, gathered: OfList) -> ListView {
+        let known = self.registry.list(&list);
+        ListView {
+            name: known.map_or_else(|| list.to_string(), |known| known.name.clone()),
+            brand: known.map(|known| known.brand.clone()),
+            purpose: known.map(|known| known.purpose),
+            numbers: gathered.numbers.into_iter().collect(),
+            view: self.view(gathered.sums),
+            list,
+        }
+    }
+
+    fn provider(&self, provider: Provider, sums: Box<Sums>) -> ProviderView {
+        ProviderView { provider, view: self.view(sums) }
+    }
+
+    fn connection(&self, connection: ConnectionId, gathered: OfConnection) -> ConnectionView {
+        ConnectionView {
+            provider: self.registry.provider_of(&connection),
+            connection,
+            view: self.view(gathered.sums),
+            unattributed: self.view(gathered.unattributed),
+        }
+    }
+
+    fn view(&self, sums: Box<Sums>) -> View {
+        View::new(sums, self.settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FailureClass;
+    use crate::health::story::{NOW, Story, number};
+    use crate::health::{Band, Window};
+
+    #[test]
+    fn every_view_is_a_sum_of_the_same_cells() {
+        let mut story = Story::new();
+        story.send("tw", Some("+18005550100"), 99, 1).send("ib", Some("+18005550100"), 71, 29);
+        story.send("tw", Some("+18005550101"), 50, 0).send("tw", None, 7, 0);
+        let report = story.report();
+        let sick = &report.numbers[&number("+18005550100")];
+        assert_eq!((sick.view.counts().delivered, sick.view.counts().failed), (170, 30));
+        assert_eq!((sick.view.band, sick.registered), (Band::Degraded, true));
+        let bands: Vec<_> = sick.legs.iter().map(|l| (l.connection.as_str(), l.view.band)).collect();
+        assert_eq!(bands, [("ib", Band::Critical), ("tw", Band::Healthy)]);
+        let list = &report.lists[&ListId::parse("acme").unwrap()];
+        assert_eq!(list.view.counts().judged(), 250);
+        assert_eq!(report.providers[&Provider::Twilio].view.counts().judged(), 157);
+        let connection = &report.connections[&ConnectionId::parse("tw").unwrap()];
+        assert_eq!((connection.view.counts().judged(), connection.unattributed.counts().judged()), (157, 7));
+    }
+
+    #[test]
+    fn a_number_nobody_declared_and_one_that_never_sent_are_both_shown() {
+        let mut story = Story::new();
+        story.send("tw", Some("71441"), 30, 0);
+        let report = story.report();
+        assert!(!report.numbers[&number("71441")].registered);
+        let silent = &report.numbers[&number("+18005550101")];
+        assert_eq!((silent.view.band, silent.view.counts().rate()), (Band::Unknown, None));
+    }
+
+    #[test]
+    fn each_provider_settles_in_its_own_time() {
+        let mut story = Story::new();
+        story.settings.settle_by_provider.insert(Provider::Infobip, std::time::Duration::from_secs(3600));
+        story.send("tw", Some("+18005550100"), 40, 0).send("ib", Some("+18005550100"), 40, 0);
+        let view = &story.report().numbers[&number("+18005550100")].view;
+        assert_eq!((view.sums.window(Window::Hour).delivered, view.pending()), (40, 40));
+    }
+
+    #[test]
+    fn the_json_is_the_one_of_the_contract() {
+        let mut story = Story::new();
+        story.send("ib", Some("+18005550100"), 870, 126);
+        story.fail("ib", "+18005550100", FailureClass::Account, 3);
+        let report = story.report();
+        let json = serde_json::to_value(&report.numbers[&number("+18005550100")]).unwrap();
+        assert_eq!(report.at, NOW);
+        for (pointer, expected) in [
+            ("/number", serde_json::json!("+18005550100")),
+            ("/kind", "toll_free".into()),
+            ("/status", "active".into()),
+            ("/band", "degraded".into()),
+            ("/window", "1h".into()),
+            ("/rate", 0.8735.into()),
+            ("/interval", serde_json::json!([0.8514, 0.8927])),
+            ("/delivered", 870.into()),
+            ("/failed", 126.into()),
+            ("/failures", serde_json::json!({"carrier_filtered": 126})),
+            ("/totals/account", 3.into()),
+            ("/windows/24h/delivered", 870.into()),
+            ("/legs/0/connection", "ib".into()),
+            ("/legs/0/provider", "infobip".into()),
+            ("/legs/0/band", "degraded".into()),
+            ("/lists", serde_json::json!(["acme"])),
+        ] {
+            assert_eq!(json.pointer(pointer), Some(&expected), "{pointer} in {json:#}");
+        }
+    }
+}

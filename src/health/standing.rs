@@ -1,0 +1,163 @@
+//! Where a number stands in the alert policy, and the steps between. Pure; kept as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::band::Band;
+use super::rate::{Counts, SHOWN_Z};
+use super::sums::Window;
+use crate::clock::Timestamp;
+
+/// Where a number stands in the alert policy: everything an evaluation must remember.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// The band of the point rate, which alerts nobody by itself.
+    pub shown: Band,
+    /// Since when.
+    pub shown_since: Option<Timestamp>,
+    /// The band that is confirmed; unknown and healthy are both “no incident”.
+    pub band: Band,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Evaluations in a row with evidence for watch, degraded and critical.
+    pub streaks: [u32; 3],
+    /// Since when the plain rate has been below each of those thresholds.
+    pub below_since: [Option<Timestamp>; 3],
+    /// Since when the next better band has held.
+    pub recovering_since: Option<Timestamp>,
+    /// True while there is too little data to change anything.
+    pub stale: bool,
+    /// The open incident.
+    pub incident: Option<String>,
+    /// The worst band of the open incident.
+    pub worst: Band,
+    /// The incident before, which a relapse re-opens.
+    pub resolved: Option<Resolved>,
+}
+
+/// An incident that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Its id.
+    pub incident: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Its worst band.
+    pub worst: Band,
+}
+
+impl Standing {
+    /// Forgets what was under way: after a hold, time that nobody watched proves nothing.
+    pub fn resume(&mut self) {
+        self.streaks = [0; 3];
+        self.below_since = [None; 3];
+        self.recovering_since = None;
+    }
+}
+
+/// A step of a number in the alert policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// Which.
+    pub change: Change,
+    /// The band it was in.
+    pub from: Band,
+    /// The band it is in.
+    pub to: Band,
+    /// Whether people are called.
+    pub pings: bool,
+    /// What proves it.
+    pub evidence: Evidence,
+}
+
+/// The kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// A healthy number is no longer.
+    Opened,
+    /// It got worse.
+    Worsened,
+    /// It got better, but is not healthy.
+    Improved,
+    /// It is healthy again.
+    Resolved,
+    /// It is bad again soon after, which continues the same incident.
+    Reopened,
+}
+
+impl Change {
+    /// The name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Worsened => "worsened",
+            Self::Improved => "improved",
+            Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
+/// Which rule said so; `health.md` numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// (a) The interval's upper end lay below the threshold on consecutive evaluations.
+    Interval,
+    /// (b) The plain rate stayed below the threshold for `persist_after`.
+    Persisted,
+    /// (c) The plain rate lay below the threshold with `min_volume` messages.
+    Volume,
+    /// The better band held for `recover_after`.
+    Recovered,
+}
+
+impl Rule {
+    /// The rule in words that fit behind a rate.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Interval => "the whole interval lay below the threshold on consecutive evaluations",
+            Self::Persisted => "the rate stayed below the threshold",
+            Self::Volume => "the rate was below the threshold on consecutive evaluations",
+            Self::Recovered => "the better band held",
+        }
+    }
+}
+
+/// What proves a step: enough to explain it by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When it was found.
+    pub at: Timestamp,
+    /// The rule.
+    pub rule: Rule,
+    /// The window it looked at.
+    pub window: Window,
+    /// The threshold in question.
+    pub threshold: f64,
+    /// The z of the interval the rule looked at.
+    pub z: f64,
+    /// Delivered ÷ (delivered + failed).
+    pub rate: f64,
+    /// The interval that is shown, 95 %.
+    pub interval: [f64; 2],
+    /// What was counted in the window.
+    pub counts: Counts,
+}
+
+impl Evidence {
+    /// Evidence from a window's counts.
+    pub fn new(rule: Rule, window: Window, counts: Counts, at: Timestamp) -> Self {
+        Self {
+            at,
+            rule,
+            window,
+            threshold: 0.0,
+            z: SHOWN_Z,
+            rate: counts.rate().unwrap_or_default(),
+            interval: counts.interval(SHOWN_Z).unwrap_or([0.0, 1.0]),
+            counts,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Every metric, its labels and its meaning. Handles are resolved once, never per request.
+//! No label holds a phone number.
+
+use prometheus::{
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// The metrics of one process. Tests make their own; nothing is global.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Webhooks by how they ended: `provider`, `connection`, `outcome`.
+    pub webhooks: IntCounterVec,
+    /// Events made durable: `provider`, `kind`.
+    pub events: IntCounterVec,
+    /// Receipts made durable: `provider`, `state`.
+    pub receipts: IntCounterVec,
+    /// Failures made durable: `provider`, `class`.
+    pub failures: IntCounterVec,
+    /// Seconds from a webhook's last byte to its answer: `provider`.
+    pub webhook_duration: HistogramVec,
+    /// Webhooks that did not verify: `connection`, `reason`.
+    pub verify_failures: IntCounterVec,
+    /// Uses of each configured secret, by its place in the list: `connection`, `slot`.
+    pub secret_uses: IntCounterVec,
+    /// Opt-outs made durable: `provider`, `evidence`.
+    pub opt_outs: IntCounterVec,
+    /// Seconds until a webhook's events were durable.
+    pub publish_duration: Histogram,
+    /// Events made durable: `sink`.
+    pub publish: IntCounterVec,
+    /// Events in the stream that have not been applied: `topic`.
+    pub consumer_lag: IntGaugeVec,
+    /// Events applied to the state: `result`, a line of [`Account`](crate::tally::Account).
+    pub applied: IntCounterVec,
+    /// Seconds to apply one batch.
+    pub apply_duration: Histogram,
+    /// Seconds from sending to the receipt of a delivery: `provider`.
+    pub receipt_delay: HistogramVec,
+    /// Delivered ÷ (delivered + failed) over the last hour's matured messages: `provider`.
+    pub delivery_ratio: GaugeVec,
+    /// Numbers by band: `band`.
+    pub numbers: IntGaugeVec,
+    /// Open incidents: `kind`, `band`.
+    pub incidents_open: IntGaugeVec,
+    /// Incidents' transitions: `kind`, `to`.
+    pub incident_transitions: IntCounterVec,
+    /// Answers of Discord by status: `code`.
+    pub discord_requests: IntCounterVec,
+    /// Alerts waiting to be delivered.
+    pub alerts_pending: IntGauge,
+    /// When Discord last took something.
+    pub discord_last_success: Gauge,
+    /// Alerts that may stand on Discord twice.
+    pub alerts_maybe_doubled: Counter,
+    /// Seconds one evaluation took.
+    pub evaluation_duration: Histogram,
+    /// Cells in the state.
+    pub cells: IntGauge,
+    /// What the account is out by; 0, always.
+    pub ledger_imbalance: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// When two metrics have one name, which a test excludes.
+    #[expect(clippy::too_many_lines, reason = "a table, a metric a row")]
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let make = Maker(Registry::new_custom(Some("sounder".into()), None)?);
+        let build = make.gauges("build_info", "Always 1: the version that runs", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            webhooks: make.counters(
+                "webhooks_total",
+                "Webhooks by how they ended",
+                &["provider", "connection", "outcome"],
+            )?,
+            events: make.counters("events_total", "Events made durable", &["provider", "kind"])?,
+            receipts: make.counters("receipts_total", "Receipts made durable", &["provider", "state"])?,
+            failures: make.counters("failures_total", "Failures made durable", &["provider", "class"])?,
+            webhook_duration: make.histograms(
+                "webhook_duration_seconds",
+                "From a webhook's last byte to its answer",
+                &["provider"],
+                FAST,
+            )?,
+            verify_failures: make.counters(
+                "verify_failures_total",
+                "Webhooks that did not verify",
+                &["connection", "reason"],
+            )?,
+            secret_uses: make.counters(
+                "secret_uses_total",
+                "Uses of each configured secret",
+                &["connection", "slot"],
+            )?,
+            opt_outs: make.counters("opt_outs_total", "Opt-outs made durable", &["provider", "evidence"])?,
+            publish_duration: make.histogram(
+                "publish_duration_seconds",
+                "Until a webhook's events were durable",
+                FAST,
+            )?,
+            publish: make.counters("publish_total", "Events made durable", &["sink"])?,
+            consumer_lag: make.gauges(
+                "consumer_lag_events",
+                "Events in the stream that have not been applied",
+                &["topic"],
+            )?,
+            applied: make.counters("applied_total", "Events applied to the state", &["result"])?,
+            apply_duration: make.histogram("apply_duration_seconds", "To apply one batch", FAST)?,
+            receipt_delay: make.histograms(
+                "receipt_delay_seconds",
+                "From sending to the receipt of a delivery",
+                &["provider"],
+                SLOW,
+            )?,
+            delivery_ratio: make.floats(
+                "delivery_ratio",
+                "Delivered share of the last hour's matured messages",
+                &["provider"],
+            )?,
+            numbers: make.gauges("numbers", "Numbers by band", &["band"])?,
+            incidents_open: make.gauges("incidents_open", "Open incidents", &["kind", "band"])?,
+            incident_transitions: make.counters(
+                "incident_transitions_total",
+                "Incidents' transitions",
+                &["kind", "to"],
+            )?,
+            discord_requests: make.counters(
+                "discord_requests_total",
+                "Answers of Discord by status",
+                &["code"],
+            )?,
+            alerts_pending: make.gauge("alerts_pending", "Alerts waiting to be delivered")?,
+            discord_last_success: make
+                .float("discord_last_success_timestamp_seconds", "When Discord last took something")?,
+            alerts_maybe_doubled: make
+                .counter("alerts_maybe_doubled_total", "Alerts that may stand on Discord twice")?,
+            evaluation_duration: make.histogram("evaluation_duration_seconds", "One evaluation", FAST)?,
+            cells: make.gauge("cells", "Cells in the state")?,
+            ledger_imbalance: make.gauge("ledger_imbalance", "What the account is out by; 0, always")?,
+            registry: make.0,
+        })
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+/// Seconds; a webhook takes 0.2 ms to 4 s.
+const FAST: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+/// Seconds; a receipt takes 1 s to a day.
+const SLOW: &[f64] =
+    &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0];
+
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<Counter, prometheus::Error> {
+        self.register(Counter::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn float(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, help)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_its_own_name_and_the_prefix() {
+        let metrics = Metrics::new().unwrap();
+        metrics.webhooks.with_label_values(&["twilio", "a", "accepted"]).inc();
+        let text = metrics.render();
+        assert!(text.contains("sounder_webhooks_total{"), "{text}");
+        assert!(text.contains("sounder_build_info{version="), "{text}");
+    }
+}

@@ -1,0 +1,19 @@
+//! CM: what it signs, what it says.
+
+pub mod codes;
+mod fields;
+pub mod payload;
+mod reply;
+mod report;
+pub mod signature;
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Provider;
+    use crate::provider::vector;
+
+    #[test]
+    fn every_vector_leads_to_its_verdict_and_events() {
+        vector::run(Provider::Cm);
+    }
+}

@@ -1,0 +1,122 @@
+//! What every provider can be asked to show: an address, a path secret, basic credentials. In: an
+//! unproved webhook. Out: which secret it showed. It never says which part of a secret was wrong,
+//! and never compares one with a shortcut.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use subtle::ConstantTimeEq as _;
+
+use super::Unproved;
+use crate::config::{Auth, Secret};
+use crate::receive::RawWebhook;
+
+/// Refuses addresses that are not in `allow_from`, when there is such a list.
+///
+/// # Errors
+/// [`Unproved::Address`].
+pub fn address(remote: IpAddr, auth: &Auth) -> Result<(), Unproved> {
+    let remote = remote.to_canonical();
+    let allowed = auth.allow_from.is_empty() || auth.allow_from.iter().any(|net| net.contains(&remote));
+    if allowed { Ok(()) } else { Err(Unproved::Address) }
+}
+
+/// Which path secret the URL ends in; `None` when the connection has none.
+///
+/// # Errors
+/// [`Unproved::PathSecret`] for a missing, wrong or uncalled-for one.
+pub fn path_secret(webhook: &RawWebhook, auth: &Auth) -> Result<Option<usize>, Unproved> {
+    let Some(segment) = &webhook.path_secret else {
+        return if auth.path_secrets.is_empty() { Ok(None) } else { Err(Unproved::PathSecret) };
+    };
+    let presented: Vec<u8> = percent_decode_str(segment).collect();
+    which(&auth.path_secrets, &presented).map(Some).ok_or(Unproved::PathSecret)
+}
+
+/// Which of the basic credentials (there is one) the request showed; `None` when none are configured.
+///
+/// # Errors
+/// [`Unproved::Credentials`] for missing, doubled, unreadable or wrong ones.
+pub fn basic(webhook: &RawWebhook, auth: &Auth) -> Result<Option<usize>, Unproved> {
+    let Some(expected) = &auth.basic else { return Ok(None) };
+    let shown = webhook.only_header("authorization").and_then(credentials).ok_or(Unproved::Credentials)?;
+    let colon = shown.iter().position(|&b| b == b':').ok_or(Unproved::Credentials)?;
+    let user = expected.user.as_bytes().ct_eq(&shown[..colon]);
+    let password = expected.password.matches(&shown[colon + 1..]);
+    // Both are compared before either is believed, so that time says nothing of which was wrong.
+    if bool::from(user) & password { Ok(Some(0)) } else { Err(Unproved::Credentials) }
+}
+
+/// The first secret equal to what was presented, after comparing with every one.
+pub fn which(secrets: &[Secret], presented: &[u8]) -> Option<usize> {
+    secrets.iter().enumerate().fold(None, |found, (index, secret)| {
+        let matches = !secret.expose().is_empty() & secret.matches(presented);
+        found.or(matches.then_some(index))
+    })
+}
+
+fn credentials(header: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = header.split_at_checked(6)?;
+    let encoded = scheme.eq_ignore_ascii_case(b"basic ").then(|| rest.trim_ascii())?;
+    STANDARD.decode(encoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Basic;
+    use crate::event::Provider;
+    use crate::provider::vector::{Request, connection, webhook};
+
+    fn asked(headers: Vec<(&str, &str)>) -> RawWebhook {
+        let request = Request { method: "POST", target: "/hooks/a", headers, ..Request::default() };
+        webhook(Some(connection(Provider::Cm)), &request)
+    }
+
+    #[test]
+    fn basic_credentials_hold_whole_or_not_at_all() {
+        let basic_auth = Basic { user: "u".into(), password: Secret::new("p:w".into()) };
+        let auth = Auth { basic: Some(basic_auth), ..Auth::default() };
+        let encoded = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        for (shown, expected) in [
+            (encoded("u:p:w"), Ok(Some(0))),
+            (encoded("u:p:w").replace("Basic", "basic"), Ok(Some(0))),
+            (encoded("u:p"), Err(Unproved::Credentials)),
+            (encoded("v:p:w"), Err(Unproved::Credentials)),
+            (encoded("up:w"), Err(Unproved::Credentials)),
+            (encoded("nothing"), Err(Unproved::Credentials)),
+            (encoded("u:p:w").replace("Basic", "Bearer"), Err(Unproved::Credentials)),
+            ("Basic".into(), Err(Unproved::Credentials)),
+            ("Basic %%%".into(), Err(Unproved::Credentials)),
+        ] {
+            assert_eq!(basic(&asked(vec![("authorization", &shown)]), &auth), expected, "{shown}");
+        }
+        let right = encoded("u:p:w");
+        let doubled = asked(vec![("authorization", &right), ("authorization", &right)]);
+        assert_eq!(basic(&doubled, &auth), Err(Unproved::Credentials));
+        assert_eq!(basic(&asked(Vec::new()), &auth), Err(Unproved::Credentials));
+        assert_eq!(basic(&doubled, &Auth::default()), Ok(None));
+    }
+
+    #[test]
+    fn an_address_written_as_ipv6_is_the_same_address() {
+        let auth = Auth { allow_from: vec!["10.0.0.0/8".parse().unwrap()], ..Auth::default() };
+        for (remote, expected) in [
+            ("10.1.2.3", Ok(())),
+            ("::ffff:10.1.2.3", Ok(())),
+            ("11.1.2.3", Err(Unproved::Address)),
+            ("::1", Err(Unproved::Address)),
+        ] {
+            assert_eq!(address(remote.parse().unwrap(), &auth), expected, "{remote}");
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_is_never_shown() {
+        let secrets = [Secret::new(String::new()), Secret::new("a".into()), Secret::new("a".into())];
+        assert_eq!(which(&secrets, b""), None);
+        assert_eq!(which(&secrets, b"a"), Some(1));
+    }
+}

@@ -1,0 +1,16 @@
+//! Lime: what it signs, what it says.
+
+pub mod codes;
+pub mod payload;
+pub mod signature;
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Provider;
+    use crate::provider::vector;
+
+    #[test]
+    fn every_vector_leads_to_its_verdict_and_events() {
+        vector::run(Provider::Lime);
+    }
+}

@@ -1,0 +1,296 @@
+//! Golden vectors: raw requests in `tests/vectors/<provider>/*.http`, each with the verdict and the
+//! events it must lead to. A file is a head of directives, an empty line, and the request as sent:
+//!
+//! ```text
+//! # what it shows
+//! public_url https://hooks.example.com     what is configured: token, path_secret, basic, allow_from,
+//! token 12345                              number, timezone, hmac, inbound_text keep, dead_letters digest,
+//! path_secret s3cret                       unknown; segment is the URL's last one
+//! expect verified token:0                  or: refused wrong_signature
+//! reply NoContent                          optional
+//! event receipt {"state": "delivered"}     one a line, all of them; members that are named must be equal
+//!
+//! POST /hooks/acme-twilio
+//! content-type: …
+//!
+//! body
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Normalized, Unproved, normalize, verify};
+use crate::clock::Timestamp;
+use crate::config::{
+    Admin, Alert, Auth, Basic, Config, Connection, DeadLetters, Health, Hmac, HmacAlgorithm, HmacScheme,
+    InboundText, List, Mapping, Privacy, Purpose, Receive, Recipients, Secret, State, StateKind, Stream,
+    StreamKind,
+};
+use crate::event::{Body, ConnectionId, Event, ListId, Number, Provider};
+use crate::receive::{Envelope, RawWebhook};
+use crate::registry::Registry;
+
+/// A connection with nothing but an id and a URL.
+pub(super) fn connection(provider: Provider) -> Connection {
+    Connection {
+        id: ConnectionId::parse(&format!("acme-{provider}")).unwrap(),
+        provider,
+        public_url: "https://hooks.example.com".into(),
+        auth: Auth::default(),
+        number: None,
+        rate_limit: None,
+        timezone: "UTC".into(),
+        mapping: Mapping::default(),
+    }
+}
+
+/// Recipients in clear, replies dropped, dead letters kept.
+pub(super) fn privacy() -> Privacy {
+    Privacy {
+        recipients: Recipients::Clear,
+        inbound_text: InboundText::Drop,
+        dead_letters: DeadLetters::Body,
+    }
+}
+
+/// Knows the connection, and that +15005550006 is on the list `acme-promo`.
+pub(super) fn registry(connection: &Connection, privacy: Privacy) -> Registry {
+    let span = Duration::from_secs(1);
+    let listen = "127.0.0.1:0".parse().unwrap();
+    Registry::new(&Config {
+        receive: Receive {
+            listen,
+            public_url: String::new(),
+            body_bytes_max: 0,
+            header_timeout: span,
+            body_timeout: span,
+            connections_max: 0,
+            in_flight_max: 0,
+            answer_deadline: span,
+            shutdown_timeout: span,
+            trusted_proxies: Vec::new(),
+        },
+        stream: Stream {
+            kind: StreamKind::Embedded,
+            dir: PathBuf::new(),
+            retention: span,
+            retention_bytes: 0,
+        },
+        state: State { kind: StateKind::Embedded, slots: 1 },
+        connections: vec![connection.clone()],
+        lists: vec![List {
+            id: ListId::parse("acme-promo").unwrap(),
+            name: "Marketing - Acme".into(),
+            brand: "Acme".into(),
+            purpose: Purpose::Marketing,
+            numbers: vec![Number::parse("+15005550006").unwrap()],
+        }],
+        numbers: Vec::new(),
+        health: Health::default(),
+        alert: Alert::default(),
+        admin: Admin { listen, tokens: Vec::new() },
+        privacy,
+        warnings: Vec::new(),
+    })
+}
+
+/// A webhook as it comes from the wire, at the time 2026-11-23T10:00:00.412Z.
+pub(super) fn webhook(connection: Option<Connection>, request: &Request<'_>) -> RawWebhook {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &request.headers {
+        let name: http::HeaderName = name.parse().unwrap();
+        headers.append(name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    RawWebhook::new(
+        Envelope {
+            connection: connection.map(Arc::new),
+            method: request.method.parse().unwrap(),
+            target: request.target.to_owned(),
+            path_secret: request.segment.map(str::to_owned),
+            headers,
+            remote: "127.0.0.1".parse().unwrap(),
+            received_at: Timestamp::from_millis(1_795_428_000_412),
+        },
+        Bytes::copy_from_slice(request.body.as_bytes()),
+    )
+}
+
+/// A request, as text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    pub(super) segment: Option<&'a str>,
+    pub(super) headers: Vec<(&'a str, &'a str)>,
+    pub(super) body: &'a str,
+}
+
+/// A file of `tests/vectors`.
+#[derive(Debug)]
+pub(super) struct Vector<'a> {
+    pub(super) directives: Vec<(&'a str, &'a str)>,
+    pub(super) request: Request<'a>,
+}
+
+impl<'a> Vector<'a> {
+    pub(super) fn read(text: &'a str) -> Self {
+        let (head, rest) = text.split_once("\n\n").unwrap();
+        let directives: Vec<(&str, &str)> = head
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_once(' ').unwrap_or((line, "")))
+            .collect();
+        let (start, body) = rest.split_once("\n\n").unwrap();
+        let mut lines = start.lines();
+        let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
+        let request = Request {
+            method,
+            target,
+            segment: directives.iter().find(|(name, _)| *name == "segment").map(|(_, value)| *value),
+            headers: lines.map(|line| line.split_once(": ").unwrap()).collect(),
+            body: body.strip_suffix('\n').unwrap_or(body),
+        };
+        Self { directives, request }
+    }
+
+    pub(super) fn connection(&self, provider: Provider) -> Connection {
+        let mut connection = connection(provider);
+        let secret = |text: &str| Secret::new(text.to_owned());
+        for &(name, value) in &self.directives {
+            let auth = &mut connection.auth;
+            match name {
+                "public_url" => connection.public_url = value.to_owned(),
+                "token" => auth.auth_tokens.push(secret(value)),
+                "path_secret" => auth.path_secrets.push(secret(value)),
+                "allow_from" => auth.allow_from.push(value.parse().unwrap()),
+                "number" => connection.number = Number::parse(value),
+                "timezone" => connection.timezone = value.to_owned(),
+                "hmac" => auth.hmac = Some(hmac(value)),
+                "basic" => {
+                    let (user, password) = value.split_once(' ').unwrap();
+                    auth.basic = Some(Basic { user: user.into(), password: secret(password) });
+                }
+                _ => {}
+            }
+        }
+        connection
+    }
+
+    fn privacy(&self) -> Privacy {
+        let mut privacy = privacy();
+        for directive in &self.directives {
+            match directive {
+                ("inbound_text", "keep") => privacy.inbound_text = InboundText::Keep,
+                ("dead_letters", "digest") => privacy.dead_letters = DeadLetters::Digest,
+                _ => {}
+            }
+        }
+        privacy
+    }
+
+    fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
+        self.directives.iter().filter(move |(key, _)| *key == name).map(|(_, value)| *value)
+    }
+}
+
+/// `X-Hub-Signature sha256 body secret another`.
+fn hmac(text: &str) -> Hmac {
+    let mut words = text.split(' ');
+    let mut next = || words.next().unwrap();
+    let header = next().to_ascii_lowercase();
+    let algorithm = match next() {
+        "md5" => HmacAlgorithm::Md5,
+        "sha1" => HmacAlgorithm::Sha1,
+        "sha224" => HmacAlgorithm::Sha224,
+        "sha256" => HmacAlgorithm::Sha256,
+        "sha384" => HmacAlgorithm::Sha384,
+        "sha512" => HmacAlgorithm::Sha512,
+        other => panic!("no algorithm {other}"),
+    };
+    let scheme = if next() == "exchange" { HmacScheme::Exchange } else { HmacScheme::Body };
+    Hmac { header, algorithm, scheme, secrets: words.map(|word| Secret::new(word.to_owned())).collect() }
+}
+
+/// Holds every vector of a provider to what it expects, and names all that differ.
+pub(super) fn run(provider: Provider) {
+    let folder = format!("{}/tests/vectors/{provider}", env!("CARGO_MANIFEST_DIR"));
+    let mut differences = BTreeMap::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "http") {
+            continue;
+        }
+        count += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        if let Err(difference) = hold(&Vector::read(&text), provider) {
+            differences.insert(path.file_name().unwrap().to_owned(), difference);
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert!(count >= 15, "only {count} vectors");
+}
+
+fn hold(vector: &Vector<'_>, provider: Provider) -> Result<(), String> {
+    let connection = vector.connection(provider);
+    let registry = registry(&connection, vector.privacy());
+    let unknown = vector.all("unknown").next().is_some();
+    let expected = vector.all("expect").next().unwrap();
+    let proved = match verify(webhook((!unknown).then_some(connection), &vector.request)) {
+        Ok(proved) => proved,
+        Err(error) => return verdict(&format!("refused {}", Unproved::label(error)), expected),
+    };
+    verdict(&format!("verified {}", proved.proof.slots.join(" ")), expected)?;
+    let Normalized { events, reply } = normalize(&proved.webhook, &registry);
+    if let Some(expected) = vector.all("reply").next() {
+        verdict(&format!("{reply:?}"), expected)?;
+    }
+    if events.is_empty() {
+        return Err("no events".into());
+    }
+    let wanted: Vec<&str> = vector.all("event").collect();
+    if !wanted.is_empty() && wanted.len() != events.len() {
+        return Err(format!("{} events instead of {}: {events:#?}", events.len(), wanted.len()));
+    }
+    events.iter().zip(wanted).try_for_each(|(event, wanted)| equal(event, wanted))
+}
+
+fn verdict(found: &str, expected: &str) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{found} instead of {expected}")) }
+}
+
+fn equal(event: &Event, wanted: &str) -> Result<(), String> {
+    let (kind, members) = wanted.split_once(' ').unwrap_or((wanted, "{}"));
+    let found = match event.body {
+        Body::Receipt(_) => "receipt",
+        Body::Consent(_) => "consent",
+        Body::Inbound(_) => "inbound",
+        Body::Feedback(_) => "feedback",
+        Body::Send(_) => "send",
+        Body::DeadLetter(_) => "dead_letter",
+    };
+    verdict(found, kind)?;
+    let value: Value = serde_json::from_slice(&event.record(None).value).unwrap();
+    let members: serde_json::Map<String, Value> = serde_json::from_str(members).unwrap();
+    members.iter().try_for_each(|(name, wanted)| match value.get(name) {
+        Some(found) if found == wanted => Ok(()),
+        found => Err(format!("{name}: {found:?} instead of {wanted}")),
+    })
+}
+
+/// The events of a body sent to a provider's connection with a path secret, recipients hashed.
+pub(crate) fn events(provider: Provider, body: &str) -> Vec<Event> {
+    let mut connection = connection(provider);
+    connection.auth.path_secrets.push(Secret::new("s".into()));
+    let mut privacy = privacy();
+    privacy.recipients = Recipients::Hash(Secret::new("k".into()));
+    let registry = registry(&connection, privacy);
+    let request = Request { method: "POST", target: "/", segment: Some("s"), body, ..Request::default() };
+    let proved = super::verify(webhook(Some(connection), &request)).expect("the path secret proves it");
+    super::normalize(&proved.webhook, &registry).events
+}

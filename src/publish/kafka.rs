@@ -1,0 +1,347 @@
+//! Records → Kafka, acknowledged with acks=all by an idempotent producer, or an error.
+//!
+//! Nothing here waits for room: a full queue is an error at once. A record is given up after
+//! `message.timeout.ms`, which is shorter than the answer's deadline, so that few are acknowledged
+//! after their webhook was refused.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use tokio::sync::Notify;
+
+use super::Error;
+use super::broker::{
+    START_TIMEOUT, client_config, create_missing, refused_settings, scrub, secrets, topic_name,
+};
+use super::delivery::{Batch, Reports};
+use crate::config::Kafka;
+use crate::event::{Record, Topic};
+
+/// What is set unless `stream.kafka.properties` says otherwise.
+const DEFAULTS: [(&str, &str); 9] = [
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    ("linger.ms", "5"),
+    ("message.timeout.ms", "3000"),
+    ("compression.type", "lz4"),
+    // Java's producers put a key on the same partition.
+    ("partitioner", "murmur2_random"),
+    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    // How soon it is noticed that no broker is connected, and that one is again.
+    ("statistics.interval.ms", "500"),
+];
+
+/// Publishes to Kafka. Cheap to clone.
+#[derive(Clone)]
+pub struct KafkaPublisher(Arc<Inner>);
+
+struct Inner {
+    config: Kafka,
+    /// Names on the brokers, in the order of [`Topic::ALL`].
+    topics: Vec<String>,
+    live: ArcSwap<Live>,
+    renewing: tokio::sync::Mutex<()>,
+    /// Told by the producer when it is broken, and at the end.
+    broken: Arc<Notify>,
+}
+
+/// A producer with its thread. Made anew when it breaks.
+struct Live(Option<ThreadedProducer<Reports>>);
+
+impl KafkaPublisher {
+    /// Connects, and creates the topics that are missing.
+    pub(super) async fn start(config: &Kafka, retention: Duration) -> Result<Self, Error> {
+        let broken = Arc::new(Notify::new());
+        let live = Arc::new(Live::new(config, &broken, None)?);
+        let there = live.topics(config, START_TIMEOUT).await?;
+        create_missing(config, &there, retention).await?;
+        let topics = Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect();
+        let publisher = Self(Arc::new(Inner {
+            config: config.clone(),
+            topics,
+            live: ArcSwap::new(live),
+            renewing: tokio::sync::Mutex::new(()),
+            broken: Arc::clone(&broken),
+        }));
+        tokio::spawn(keep(Arc::downgrade(&publisher.0), broken));
+        Ok(publisher)
+    }
+
+    /// Sends records and waits for the acknowledgement of all of them.
+    pub(super) async fn publish(&self, records: &[Record]) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut live = self.0.live.load_full();
+        if live.is_broken() {
+            live = self.renew().await?;
+        }
+        let (batch, answered) = Batch::of(records.len());
+        for record in records {
+            self.send(&live, record, &batch)?;
+        }
+        drop(batch);
+        answered.await.unwrap_or_else(|_| Err(Error::NotAcknowledged("the producer was closed".into())))
+    }
+
+    /// Whether a broker takes records, as far as was heard lately.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        self.0.live.load().trouble().map_or(Ok(()), Err)
+    }
+
+    /// Waits for what is under way.
+    pub(super) async fn close(&self, budget: Duration) {
+        let live = self.0.live.load_full();
+        let flush = move || live.producer().map(|producer| producer.flush(budget));
+        if !matches!(tokio::task::spawn_blocking(flush).await, Ok(Some(Ok(())))) {
+            tracing::warn!("stream.kafka closed before every event was acknowledged");
+        }
+    }
+
+    fn send(&self, live: &Live, record: &Record, batch: &Arc<Batch>) -> Result<(), Error> {
+        let closed = || Error::NotAcknowledged("the producer is closed".into());
+        let producer = live.producer().ok_or_else(closed)?;
+        let place = Topic::ALL.iter().position(|topic| *topic == record.topic);
+        let topic = place.and_then(|place| self.0.topics.get(place)).ok_or_else(closed)?;
+        let message = BaseRecord::with_opaque_to(topic, Arc::clone(batch))
+            .key(record.key.as_bytes())
+            .payload(&record.value[..])
+            .timestamp(record.time.millis())
+            .headers(headers(record));
+        producer.send(message).map_err(|(error, _)| {
+            producer.context().refused(error.rdkafka_error_code().unwrap_or(Code::Fail))
+        })
+    }
+
+    /// Replaces a producer that will never send again; one caller does, the others wait for it.
+    async fn renew(&self) -> Result<Arc<Live>, Error> {
+        let _renewing = self.0.renewing.lock().await;
+        let live = self.0.live.load_full();
+        if !live.is_broken() {
+            return Ok(live);
+        }
+        let trouble = live.trouble();
+        let why = trouble.as_deref().unwrap_or("a fatal error");
+        tracing::warn!(why, "stream.kafka the producer will never send again; another takes its place");
+        let fresh = Arc::new(Live::new(&self.0.config, &self.0.broken, trouble)?);
+        self.0.live.store(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+}
+
+/// Replaces each producer that breaks, whether anybody publishes or not, until the publisher is gone.
+async fn keep(publisher: Weak<Inner>, broken: Arc<Notify>) {
+    loop {
+        broken.notified().await;
+        let Some(inner) = publisher.upgrade() else { return };
+        if let Err(error) = KafkaPublisher(inner).renew().await {
+            tracing::error!(%error, "stream.kafka has no producer; it is tried again");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.broken.notify_one();
+    }
+}
+
+impl Live {
+    fn new(config: &Kafka, broken: &Arc<Notify>, trouble: Option<String>) -> Result<Self, Error> {
+        let hidden = secrets(config);
+        let client = client_config(config, &DEFAULTS)?;
+        let reports = Reports::new(hidden.clone(), Arc::clone(broken), trouble);
+        let producer = ThreadedProducer::from_config_and_context(&client, reports)
+            .map_err(|error| refused_settings(&error, &hidden))?;
+        Ok(Self(Some(producer)))
+    }
+
+    /// The topics there are; an error if no broker answers in time.
+    async fn topics(self: &Arc<Self>, config: &Kafka, within: Duration) -> Result<BTreeSet<String>, Error> {
+        let (live, hidden) = (Arc::clone(self), secrets(config));
+        let asked = tokio::task::spawn_blocking(move || {
+            let producer = live.producer().ok_or("the producer is closed")?;
+            let metadata = producer.client().fetch_metadata(None, within).map_err(|error| {
+                producer.context().heard().unwrap_or_else(|| scrub(&error.to_string(), &hidden))
+            })?;
+            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        });
+        let asked: Result<_, String> = asked.await.unwrap_or_else(|error| Err(error.to_string()));
+        asked.map_err(|reason| {
+            Error::Unreachable(format!(
+                "no answer from {} within {} s ({reason}); check that the brokers run and that \
+                 `stream.kafka.brokers` and its `properties` (TLS, SASL) are right",
+                config.brokers,
+                within.as_secs()
+            ))
+        })
+    }
+
+    fn producer(&self) -> Option<&ThreadedProducer<Reports>> {
+        self.0.as_ref()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.producer().is_none_or(|producer| producer.context().is_broken())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.producer().and_then(|producer| producer.context().trouble())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Dropping a producer joins its thread and gives up what it holds, which may take half a
+        // second: not on a runtime's worker.
+        if let (Some(producer), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(producer));
+        }
+    }
+}
+
+impl fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaPublisher").field("brokers", &self.0.config.brokers).finish_non_exhaustive()
+    }
+}
+
+/// The event's attributes as CloudEvents' Kafka binding has them (binary content mode, §3.2).
+fn headers(record: &Record) -> OwnedHeaders {
+    let time = record.time.to_string();
+    let all = [
+        ("ce_specversion", Some("1.0")),
+        ("ce_id", Some(&record.id)),
+        ("ce_type", Some(record.topic.event_type())),
+        ("ce_source", Some(&record.source)),
+        ("ce_time", Some(&time)),
+        ("content-type", Some("application/json")),
+        ("traceparent", record.traceparent.as_deref()),
+    ];
+    all.into_iter()
+        .filter_map(|(key, value)| value.map(|value| Header { key, value: Some(value) }))
+        .fold(OwnedHeaders::new_with_capacity(7), OwnedHeaders::insert)
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::config::Secret;
+
+    fn config(brokers: String, properties: &[(&str, &str)]) -> Kafka {
+        let properties = properties.iter().map(|(k, v)| ((*k).into(), Secret::new((*v).into()))).collect();
+        Kafka {
+            brokers,
+            topic_prefix: "t.".into(),
+            group: "g".into(),
+            partitions: 2,
+            replication_factor: 1,
+            min_insync_replicas: 1,
+            properties,
+        }
+    }
+
+    fn cluster() -> MockCluster<'static, DefaultProducerContext> {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in Topic::ALL {
+            cluster.create_topic(&format!("t.{}", topic.name()), 2, 1).unwrap();
+        }
+        cluster
+    }
+
+    fn records(count: usize) -> Vec<Record> {
+        let record = |n: usize| Record {
+            topic: Topic::ALL[n % Topic::ALL.len()],
+            key: n.to_string(),
+            id: n.to_string(),
+            source: "/connections/a".into(),
+            time: Timestamp::from_seconds(1),
+            traceparent: None,
+            value: bytes::Bytes::from_static(b"{}"),
+        };
+        (0..count).map(record).collect()
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_down_is_an_error_in_time_and_its_return_makes_ready_again() {
+        let cluster = cluster();
+        let config = config(cluster.bootstrap_servers(), &[("message.timeout.ms", "1000")]);
+        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        kafka.publish(&records(20)).await.unwrap();
+        kafka.ready().unwrap();
+        cluster.broker_down(1).unwrap();
+        let error = kafka.publish(&records(2)).await.unwrap_err();
+        assert!(matches!(error, Error::NotAcknowledged(_)), "{error}");
+        assert!(kafka.ready().is_err());
+        cluster.broker_up(1).unwrap();
+        let back = async { while kafka.publish(&records(2)).await.is_err() || kafka.ready().is_err() {} };
+        tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_an_error_at_once() {
+        let cluster = cluster();
+        let properties = [("queue.buffering.max.messages", "5"), ("linger.ms", "1000")];
+        let config = config(cluster.bootstrap_servers(), &properties);
+        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        assert_eq!(kafka.publish(&records(6)).await, Err(Error::Full));
+    }
+
+    #[tokio::test]
+    async fn a_broken_producer_is_replaced() {
+        let cluster = cluster();
+        let config = config(cluster.bootstrap_servers(), &[]);
+        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let before = kafka.0.live.load_full();
+        before.producer().unwrap().context().refused(Code::OutOfOrderSequenceNumber);
+        kafka.publish(&records(3)).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &kafka.0.live.load_full()));
+    }
+
+    #[tokio::test]
+    async fn a_broken_producer_is_replaced_though_nobody_publishes() {
+        let cluster = cluster();
+        let config = config(cluster.bootstrap_servers(), &[]);
+        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let before = kafka.0.live.load_full();
+        before.producer().unwrap().context().refused(Code::OutOfOrderSequenceNumber);
+        let replaced = async {
+            while Arc::ptr_eq(&before, &kafka.0.live.load_full()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), replaced).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_answering_is_said_without_the_secrets() {
+        let properties = [("sasl.password", "hunter2"), ("sasl.username", "sounder")];
+        let config = config("127.0.0.1:1".into(), &properties);
+        let live = Arc::new(Live::new(&config, &Arc::default(), None).unwrap());
+        let error = live.topics(&config, Duration::from_secs(1)).await.unwrap_err().to_string();
+        assert!(error.contains("no answer from 127.0.0.1:1"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn settings_that_are_not_taken_are_named_and_not_quoted() {
+        let no = |properties: &[(&str, &str)]| {
+            Live::new(&config("x:1".into(), properties), &Arc::default(), None).err().unwrap().to_string()
+        };
+        let wrong = no(&[("linger.ms", "hunter2")]);
+        assert!(wrong.contains("linger.ms") && !wrong.contains("hunter2"), "{wrong}");
+        assert!(no(&[("acks", "1")]).contains("may not set acks"));
+    }
+}

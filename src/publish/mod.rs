@@ -1,0 +1,181 @@
+//! Events → the stream. What returns from [`Publisher::publish`] is durable: acknowledged by Kafka
+//! with acks=all, or fsynced. There is no other way to a 2xx.
+
+mod frame;
+mod segment;
+mod cursor;
+mod writer;
+mod log;
+mod forsaken;
+mod delivery;
+mod broker;
+mod probe;
+mod kafka;
+
+use std::time::Duration;
+
+use crate::config;
+use crate::event::Record;
+use crate::ledger::Sink;
+use crate::receive::DurableProof;
+
+pub(crate) use broker::{client_config, refused_settings, scrub, secrets, topic_name};
+pub(crate) use forsaken::{Brokers, Heard};
+#[cfg(test)]
+pub(crate) use forsaken::{TICKS, statistics};
+pub use kafka::KafkaPublisher;
+pub use log::Log;
+pub use probe::probe;
+
+/// How often a full queue is asked for room while closing.
+const CLOSE_RETRY: Duration = Duration::from_millis(10);
+
+/// Where events are made durable. Cheap to clone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Publisher {
+    /// Segment files.
+    Embedded(Log),
+    /// Kafka.
+    Kafka(KafkaPublisher),
+}
+
+/// Proof that every record handed in is durable. Only this module makes one.
+#[derive(Debug)]
+#[must_use = "a 2xx may leave only with this"]
+pub struct Durable {
+    /// How many records.
+    pub records: usize,
+    /// What holds them.
+    pub sink: Sink,
+}
+
+impl DurableProof for Durable {}
+
+/// Why records are not durable; the webhook is answered 503 and its provider tries again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The queue to the stream is full.
+    #[error("failed to queue: the stream is not taking events")]
+    Full,
+    /// No acknowledgement in time, or a refusal.
+    #[error("failed to make events durable: {0}")]
+    NotAcknowledged(String),
+    /// The stream cannot be opened or read; a person has to look.
+    #[error("failed to use the stream: {0}")]
+    Unusable(String),
+    /// Kafka does not answer.
+    #[error("failed to reach the stream: {0}")]
+    Unreachable(String),
+}
+
+impl Publisher {
+    /// Publishes into the embedded stream.
+    pub const fn embedded(log: Log) -> Self {
+        Self::Embedded(log)
+    }
+
+    /// Publishes to Kafka, and creates the topics that are missing.
+    ///
+    /// # Errors
+    /// When the brokers do not answer within 10 seconds, or refuse.
+    pub async fn kafka(kafka: &config::Kafka, retention: Duration) -> Result<Self, Error> {
+        KafkaPublisher::start(kafka, retention).await.map(Self::Kafka)
+    }
+
+    /// Makes records durable, all of them, or says why not (some may be durable all the same).
+    /// Dropping the future is harmless; the records may then still become durable.
+    ///
+    /// # Errors
+    /// When the stream does not acknowledge every record.
+    pub async fn publish(&self, records: Vec<Record>) -> Result<Durable, Error> {
+        match self {
+            Self::Embedded(log) => log.append(&records).await?,
+            Self::Kafka(kafka) => kafka.publish(&records).await?,
+        }
+        Ok(Durable { records: records.len(), sink: self.sink() })
+    }
+
+    /// What it publishes to.
+    pub const fn sink(&self) -> Sink {
+        match self {
+            Self::Embedded(_) => Sink::Embedded,
+            Self::Kafka(_) => Sink::Kafka,
+        }
+    }
+
+    /// Whether events can be made durable, as far as was heard lately. Cheap.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    pub fn ready(&self) -> Result<(), String> {
+        match self {
+            Self::Embedded(log) => log.ready(),
+            Self::Kafka(kafka) => kafka.ready(),
+        }
+    }
+
+    /// Waits until everything handed in is durable or given up, at most as long as told.
+    pub async fn close(&self, budget: Duration) {
+        match self {
+            Self::Embedded(log) => {
+                // The writer answers in order: when it has answered this, it has answered all. It
+                // has to get in first, though.
+                let answered = async {
+                    while log.append(&[]).await == Err(Error::Full) {
+                        tokio::time::sleep(CLOSE_RETRY).await;
+                    }
+                };
+                if tokio::time::timeout(budget, answered).await.is_err() && !budget.is_zero() {
+                    tracing::warn!("stream.log closed before every event was durable");
+                }
+            }
+            Self::Kafka(kafka) => kafka.close(budget).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::event::Topic;
+
+    #[tokio::test]
+    async fn closing_waits_for_room_in_a_full_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), Duration::from_secs(60), u64::MAX).unwrap();
+        // The writer opens its first segment, and hangs until somebody reads from it.
+        let segment = dir.path().join(format!("{:020}.log", 0));
+        assert!(std::process::Command::new("mkfifo").arg(&segment).status().unwrap().success());
+        let record = Record {
+            topic: Topic::Receipts,
+            key: "k".into(),
+            id: "i".into(),
+            source: "/connections/a".into(),
+            time: Timestamp::from_seconds(1),
+            traceparent: None,
+            value: bytes::Bytes::from_static(b"{}"),
+        };
+        let mut queued = vec![record];
+        loop {
+            let full = tokio::select! {
+                biased;
+                refused = log.append(&queued) => Some(refused),
+                () = std::future::ready(()) => None,
+            };
+            queued.clear();
+            if full == Some(Err(Error::Full)) {
+                break;
+            }
+        }
+        let publisher = Publisher::embedded(log);
+        let soon = Duration::from_millis(50);
+        let closed = tokio::time::timeout(soon, publisher.close(Duration::from_secs(60))).await;
+        assert!(closed.is_err(), "it was not waited for");
+        let _reader = std::fs::File::open(&segment).unwrap();
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, publisher.close(2 * patience)).await.unwrap();
+    }
+}

@@ -1,0 +1,22 @@
+//! HTTP in: connections and limits, then a [`RawWebhook`] for whoever ingests it, then its answer.
+//! It must never look into a body, nor answer 2xx on its own.
+
+mod answer;
+mod webhook;
+mod route;
+mod limit;
+mod work;
+mod server;
+
+use std::future::Future;
+
+pub use answer::{Acceptance, Answer, DurableProof, Reply, Unavailable, Verdict};
+pub use limit::RateLimits;
+pub use server::{Server, serve};
+pub use webhook::{Envelope, RawWebhook, Verified};
+
+/// Takes webhooks to their end: proved, normalised, durable.
+pub trait Ingest: Send + Sync + 'static {
+    /// Works on one webhook and says what it is to be answered.
+    fn ingest(&self, webhook: RawWebhook) -> impl Future<Output = Answer> + Send;
+}

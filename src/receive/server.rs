@@ -1,0 +1,263 @@
+//! The receiver's HTTP server: hyper, with a bound on everything a stranger can make us hold.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::limit::remote;
+use super::route::hook;
+use super::work::Work;
+use super::{Answer, Envelope, Ingest, RawWebhook, Reply, Unavailable};
+use crate::clock::Clock;
+use crate::config::{Connection, Receive};
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+
+/// Largest request line and headers, in bytes; above it hyper answers 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Wait after an accept that failed for want of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// The answer when `in_flight_max` is reached.
+const OVERLOADED: Answer = Answer::Unavailable(Unavailable::Overloaded);
+
+/// What a receiver needs. One is shared by all its connections.
+#[derive(Debug)]
+pub struct Server<I> {
+    settings: Receive,
+    registry: Arc<ArcSwap<Registry>>,
+    ledger: Arc<Ledger>,
+    metrics: Metrics,
+    clock: Clock,
+    /// Webhooks that may be worked on at once.
+    places: Arc<Semaphore>,
+    ingest: Arc<I>,
+}
+
+impl<I: Ingest> Server<I> {
+    /// A receiver that hands its webhooks to `ingest`.
+    pub fn new(
+        settings: Receive,
+        registry: Arc<ArcSwap<Registry>>,
+        (ledger, metrics): (Arc<Ledger>, Metrics),
+        clock: Clock,
+        ingest: I,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(settings.in_flight_max));
+        Self { settings, registry, ledger, metrics, clock, places, ingest: Arc::new(ingest) }
+    }
+
+    fn count(&self, connection: Option<&Connection>, answer: &Answer, taken: Duration) {
+        let (provider, id) = connection.map_or(("", ""), |found| (found.provider.name(), found.id.as_str()));
+        self.metrics.webhooks.with_label_values(&[provider, id, answer.outcome()]).inc();
+        self.metrics.webhook_duration.with_label_values(&[provider]).observe(taken.as_secs_f64());
+    }
+}
+
+/// Serves until `shutdown` turns true, then finishes the requests under way within the budget.
+pub async fn serve<I: Ingest>(server: Server<I>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
+    let server = Arc::new(server);
+    let room = Arc::new(Semaphore::new(server.settings.connections_max));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // A connection above the bound is closed unread: it costs us one accept.
+                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+                attend(&server, stream, peer.ip(), permit, &graceful);
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+    drop(listener);
+    if timeout(server.settings.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way when the time to drain was over");
+    }
+}
+
+async fn pause_after(error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {}
+        _ => {
+            tracing::warn!(%error, "failed to accept a connection; raise the limit of open files if this goes on");
+            tokio::time::sleep(ACCEPT_RETRY).await;
+        }
+    }
+}
+
+fn attend<I: Ingest>(
+    server: &Arc<Server<I>>,
+    stream: TcpStream,
+    peer: IpAddr,
+    permit: OwnedSemaphorePermit,
+    graceful: &GracefulShutdown,
+) {
+    // Answers are small and awaited: waiting to fill a packet would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let per_request = Arc::clone(server);
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&per_request);
+        async move { Ok::<_, Infallible>(respond(&answer(&server, request, peer).await)) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(server.settings.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .pipeline_flush(true)
+        // Without it hyper reads once more while a webhook is being made durable, to notice a client
+        // that hangs up: two system calls a request, to learn what would change nothing.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke off");
+        }
+        drop(permit);
+    });
+}
+
+/// From a request to its answer: booked in, limited, read, ingested, booked out.
+async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, peer: IpAddr) -> Answer {
+    let entry = server.ledger.open();
+    let webhook = match read(server, request, peer).await {
+        Ok(webhook) => webhook,
+        Err(refused) => {
+            entry.close(&refused);
+            server.metrics.webhooks.with_label_values(&["", "", refused.outcome()]).inc();
+            return refused;
+        }
+    };
+    let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
+        entry.close(&OVERLOADED);
+        server.count(webhook.connection.as_deref(), &OVERLOADED, Duration::ZERO);
+        return OVERLOADED;
+    };
+    let started = server.clock.ticks();
+    let server = Arc::clone(server);
+    let work = Work::new(async move {
+        let connection = webhook.connection.clone();
+        let answer = server.ingest.ingest(webhook).await;
+        entry.close(&answer);
+        let taken = server.clock.ticks().saturating_sub(started);
+        server.count(connection.as_deref(), &answer, taken);
+        drop(place);
+        answer
+    });
+    work.await
+}
+
+async fn read<I>(server: &Server<I>, request: Request<Incoming>, peer: IpAddr) -> Result<RawWebhook, Answer> {
+    let (head, body) = request.into_parts();
+    let hook = hook(head.uri.path()).ok_or(Answer::NotFound)?;
+    if head.method != Method::GET && head.method != Method::POST {
+        return Err(Answer::MethodNotAllowed);
+    }
+    let settings = &server.settings;
+    // Bodies under way are held in memory, so they are bounded too; but by twice as many, so that
+    // slow senders do not take the places of those whose webhooks are here.
+    if server.ledger.in_flight() > 2 * settings.in_flight_max as u64 {
+        return Err(OVERLOADED);
+    }
+    let connection = server.registry.load().connection(hook.connection).cloned();
+    let path_secret = hook.path_secret.map(str::to_owned);
+    let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let remote = remote(peer, &head.headers, &settings.trusted_proxies);
+    let body = read_body(body, settings).await?;
+    let envelope = Envelope {
+        connection,
+        method: head.method,
+        target,
+        path_secret,
+        headers: head.headers,
+        remote,
+        received_at: server.clock.now(),
+    };
+    Ok(RawWebhook::new(envelope, body))
+}
+
+async fn read_body(body: Incoming, settings: &Receive) -> Result<Bytes, Answer> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > settings.body_bytes_max as u64 {
+        return Err(Answer::TooLarge);
+    }
+    let whole = Limited::new(body, settings.body_bytes_max).collect();
+    match timeout(settings.body_timeout, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Answer::TooLarge),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a body broke off");
+            Err(Answer::BadRequest)
+        }
+        Err(_) => Err(Answer::TimedOut),
+    }
+}
+
+fn respond(answer: &Answer) -> Response<Full<Bytes>> {
+    let body = match answer {
+        Answer::Accepted(accepted) if accepted.reply() == Reply::EmptyTwiml => TWIML,
+        Answer::Accepted(_) => "",
+        refused => refusal(refused),
+    };
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    match answer {
+        Answer::Accepted(accepted) if accepted.reply() == Reply::EmptyTwiml => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        }
+        Answer::Accepted(accepted) if accepted.reply() == Reply::NoContent => {
+            headers.remove(CONTENT_LENGTH);
+        }
+        Answer::MethodNotAllowed => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        }
+        _ => {}
+    }
+    if let Some(wait) = answer.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+    response
+}
+
+const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
+
+/// What a refused sender reads: enough to know whose turn it is, nothing about which check failed.
+const fn refusal(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Accepted(_) => "",
+        Answer::Unauthorized => "not verified\n",
+        Answer::NotFound => "not found\n",
+        Answer::MethodNotAllowed => "use GET or POST\n",
+        Answer::TimedOut => "the request took too long\n",
+        Answer::TooLarge => "the body is too large\n",
+        Answer::BadRequest => "the request broke off\n",
+        Answer::RateLimited => "too many requests; try again later\n",
+        Answer::Unavailable(_) => "not accepted; try again later\n",
+    }
+}

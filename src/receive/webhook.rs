@@ -1,0 +1,124 @@
+//! A webhook before and after it is proved. The body of an unproved one cannot be reached: the
+//! only way to it is [`RawWebhook::prove`], and only `provider/` calls that.
+
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::clock::Timestamp;
+use crate::config::Connection;
+
+/// What surrounds a webhook's body: everything that may be looked at before it is proved.
+#[derive(Debug)]
+pub struct Envelope {
+    /// The connection its URL names, when there is one of that name.
+    pub connection: Option<Arc<Connection>>,
+    /// `GET` or `POST`.
+    pub method: Method,
+    /// Path and query exactly as on the request line, never re-serialised.
+    pub target: String,
+    /// The path's last segment, when the URL has one after the connection: percent-encoded as it came.
+    pub path_secret: Option<String>,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Who connected, or what a trusted proxy says of them.
+    pub remote: IpAddr,
+    /// When the last byte was read.
+    pub received_at: Timestamp,
+}
+
+/// One HTTP request a provider pushed, read whole and not yet believed.
+#[derive(Debug)]
+pub struct RawWebhook {
+    envelope: Envelope,
+    body: Bytes,
+}
+
+impl Deref for RawWebhook {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+impl Envelope {
+    /// The query as it came, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// A header's value when it stands there exactly once.
+    pub fn only_header(&self, name: &str) -> Option<&[u8]> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        values.next().is_none().then(|| value.as_bytes())
+    }
+}
+
+impl RawWebhook {
+    /// Puts a request together with its body.
+    pub const fn new(envelope: Envelope, body: Bytes) -> Self {
+        Self { envelope, body }
+    }
+
+    /// Shows the body to `check`; a webhook that passes becomes [`Verified`].
+    ///
+    /// # Errors
+    /// Whatever `check` objects.
+    pub fn prove<E>(
+        self,
+        check: impl FnOnce(&Self, &Connection, &[u8]) -> Result<(), E>,
+        unknown: impl FnOnce(&Self, &[u8]) -> E,
+    ) -> Result<Verified, E> {
+        match self.connection.clone() {
+            Some(connection) => {
+                check(&self, &connection, &self.body)?;
+                Ok(Verified { connection, raw: self })
+            }
+            None => Err(unknown(&self, &self.body)),
+        }
+    }
+}
+
+/// A webhook whose sender is proved. Only this hands out the body.
+#[derive(Debug)]
+pub struct Verified {
+    connection: Arc<Connection>,
+    raw: RawWebhook,
+}
+
+impl Verified {
+    /// The connection whose secrets it was proved with.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// `GET` or `POST`.
+    pub fn method(&self) -> &Method {
+        &self.raw.method
+    }
+
+    /// The query as it came, without the question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.raw.query()
+    }
+
+    /// A header's value as text, the first one.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.raw.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body's bytes.
+    pub fn body(&self) -> &Bytes {
+        &self.raw.body
+    }
+
+    /// When the last byte was read.
+    pub fn received_at(&self) -> Timestamp {
+        self.raw.received_at
+    }
+}

@@ -1,0 +1,313 @@
+//! Events → cells: each message counted once, whatever arrives in whatever order, however often.
+//!
+//! [`touch`] says what an event has to say about a message; a [`Store`] applies a batch of those
+//! atomically and keeps everything the observer must not forget.
+
+mod message;
+mod cell;
+mod window;
+mod touch;
+mod mirror;
+mod embedded;
+mod redis;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::config::Secret;
+use crate::consume::Partition;
+
+pub use cell::{CellId, CellKey};
+pub use message::{Cohort, CohortSource, Contribution, Counter, Heard, Outcome, Placement, PlacementSource};
+pub use mirror::Mirror;
+pub use touch::{News, touch};
+pub use window::{Bucket, CORRECTED_FOR, Cell, Cells, Counters, HOURS_KEPT, MINUTES_KEPT};
+
+/// One event's news of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// The message: [`Identity::digest`](crate::event::Identity::digest).
+    pub identity: [u8; 16],
+    /// What was heard.
+    pub heard: Heard,
+    /// When the event was received; a message forgotten since is not counted again.
+    pub received_at: Timestamp,
+}
+
+/// A batch to apply: all of it or, on an error, possibly a part, which applying it again completes.
+#[derive(Clone, Debug, Default)]
+pub struct Apply {
+    /// The news, in order, with the partition each came from.
+    pub touches: Vec<(Partition, Touch)>,
+    /// Every cell the news names.
+    pub cells: Vec<CellKey>,
+    /// Records that carry no news of a message, by partition.
+    pub aside: BTreeMap<Partition, Aside>,
+    /// The stream clock: no record before this moment is still to come.
+    pub clock: Timestamp,
+    /// The latest moment at which any of it was received, as far as that is believed. Messages are
+    /// remembered by it, since the stream clock may be far behind while the stream is read again.
+    pub newest: Timestamp,
+    /// Where to go on in each partition.
+    pub positions: BTreeMap<Partition, u64>,
+}
+
+/// Records that are not news of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Records nobody can read.
+    pub dead: u64,
+    /// Records that are not counted in cells (consent, replies, feedback).
+    pub not_counted: u64,
+}
+
+/// What became of records: for one batch, or of a partition for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the lines of the account; interface.md names them")]
+pub struct Account {
+    pub applied: u64,
+    pub duplicate: u64,
+    pub late: u64,
+    pub dead: u64,
+    pub not_counted: u64,
+}
+
+impl Account {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.applied += other.applied;
+        self.duplicate += other.duplicate;
+        self.late += other.late;
+        self.dead += other.dead;
+        self.not_counted += other.not_counted;
+    }
+
+    /// Every line with its name.
+    pub const fn lines(&self) -> [(&'static str, u64); 5] {
+        [
+            ("applied", self.applied),
+            ("duplicate", self.duplicate),
+            ("late", self.late),
+            ("dead", self.dead),
+            ("not_counted", self.not_counted),
+        ]
+    }
+
+    /// All lines together: every record there was.
+    pub fn total(&self) -> u64 {
+        self.lines().iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl From<Aside> for Account {
+    fn from(aside: Aside) -> Self {
+        Self { dead: aside.dead, not_counted: aside.not_counted, ..Self::default() }
+    }
+}
+
+/// A table of documents that are kept beside the cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Incidents by id.
+    Incidents,
+    /// What is still to be said on Discord, by id.
+    Outbox,
+    /// Where each number stands in the alert policy, by number.
+    Standings,
+}
+
+impl Table {
+    /// The table's name in a store.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Incidents => "incidents",
+            Self::Outbox => "outbox",
+            Self::Standings => "standings",
+        }
+    }
+}
+
+/// A change of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The table.
+    pub table: Table,
+    /// The document's key.
+    pub key: String,
+    /// The document, or `None` to delete it.
+    pub value: Option<Bytes>,
+}
+
+/// Where the state is kept. Cheap to clone; the clones are one store.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In a directory of this machine.
+    Embedded(embedded::Embedded),
+    /// In a Redis that several daemons share.
+    Redis(redis::Redis),
+}
+
+/// Why the state could not be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store cannot be reached; the same call may go through later.
+    #[error("failed to reach the state store: {0}")]
+    Unreachable(String),
+    /// The store answers, but not as it must; a person has to look.
+    #[error("failed to use the state store: {0}")]
+    Unusable(String),
+}
+
+impl Store {
+    /// Opens the state in a directory, or creates it. What is damaged there is moved aside, with a
+    /// warning; the stream then fills the new one.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, another process has it open, or it was written by an
+    /// incompatible version.
+    pub fn embedded(dir: &Path) -> Result<Self, Error> {
+        embedded::Embedded::open(dir).map(Self::Embedded)
+    }
+
+    /// Connects to the state in a Redis, or creates it there. `slots` is fixed at creation.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, is too old, may evict keys, or holds a state with other slots.
+    pub async fn redis(url: &Secret, key_prefix: &str, slots: u16) -> Result<Self, Error> {
+        redis::Redis::connect(url, key_prefix, slots).await.map(Self::Redis)
+    }
+
+    /// What the Redis at `url` says of itself, as a sentence; changes nothing there.
+    ///
+    /// # Errors
+    /// When it does not answer, or would not keep what it is given.
+    pub async fn probe_redis(url: &Secret) -> Result<String, Error> {
+        redis::probe(url).await
+    }
+
+    /// Applies a batch and says what became of each record, summed.
+    ///
+    /// # Errors
+    /// When the store did not take all of it; applying the batch again completes it.
+    pub async fn apply(&self, batch: &Apply) -> Result<Account, Error> {
+        match self {
+            Self::Embedded(store) => store.apply(batch).await,
+            Self::Redis(store) => store.apply(batch).await,
+        }
+    }
+
+    /// Where to go on in each partition; empty for an empty store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn positions(&self) -> Result<BTreeMap<Partition, u64>, Error> {
+        match self {
+            Self::Embedded(store) => store.positions().await,
+            Self::Redis(store) => store.positions().await,
+        }
+    }
+
+    /// What became of every record ever applied, by partition.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn account(&self) -> Result<BTreeMap<Partition, Account>, Error> {
+        match self {
+            Self::Embedded(store) => store.account().await,
+            Self::Redis(store) => store.account().await,
+        }
+    }
+
+    /// The stream clock: the latest moment that a batch or [`Store::expire`] brought.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn clock(&self) -> Result<Timestamp, Error> {
+        match self {
+            Self::Embedded(store) => store.clock().await,
+            Self::Redis(store) => store.clock().await,
+        }
+    }
+
+    /// Brings a mirror up to date with everything applied before this call.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refresh(&self, mirror: &Mirror) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.refresh(mirror).await,
+            Self::Redis(store) => store.refresh(mirror).await,
+        }
+    }
+
+    /// Forgets messages and buckets whose time is over at the stream clock.
+    ///
+    /// # Errors
+    /// When the store did not take it; it can be called again.
+    pub async fn expire(&self, clock: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.expire(clock).await,
+            Self::Redis(store) => store.expire(clock).await,
+        }
+    }
+
+    /// Changes documents, all of them in one atomic step.
+    ///
+    /// # Errors
+    /// When the store did not take it; then nothing changed, or the answer was lost on its way.
+    pub async fn save(&self, puts: Vec<Put>) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.save(puts).await,
+            Self::Redis(store) => store.save(puts).await,
+        }
+    }
+
+    /// Every document of a table, by key.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(&self, table: Table) -> Result<BTreeMap<String, Bytes>, Error> {
+        match self {
+            Self::Embedded(store) => store.load(table).await,
+            Self::Redis(store) => store.load(table).await,
+        }
+    }
+
+    /// Takes or renews the evaluator's lease for `ttl`. The fencing token grows with every change
+    /// of holder; `None` when another holds it. An embedded store has one process, which has it.
+    ///
+    /// # Errors
+    /// When the store cannot be reached; then the lease must be taken as lost once `ttl` is over.
+    pub async fn lease(&self, holder: &str, ttl: Duration) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Embedded(_) => Ok(Some(1)),
+            Self::Redis(store) => store.lease(holder, ttl).await,
+        }
+    }
+
+    /// Whether the store takes batches at this moment.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence for `/readyz`.
+    pub async fn ready(&self) -> Result<(), String> {
+        match self {
+            Self::Embedded(store) => store.positions().await.map(drop),
+            Self::Redis(store) => store.ping().await,
+        }
+        .map_err(|error| error.to_string())
+    }
+
+    /// Makes everything durable and lets go of the store; what is called afterwards fails.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(store) => store.close().await,
+            // Redis holds nothing back: every answered call is done.
+            Self::Redis(_) => {}
+        }
+    }
+}

@@ -1,0 +1,253 @@
+#!lua name=sounder_v1
+-- The state's functions inside Redis. A batch of touches in, message states, cell counters, account
+-- and positions changed in one atomic step: everything is read and checked before anything is
+-- written, because Lua does not roll back. Must never use a key outside the slot it is given.
+--
+-- Every packed fact is below 2^53, which a Lua number holds exactly. `message.rs` says what the
+-- facts are and which of two is better; the contract suite holds the two together.
+
+local DAY = 86400
+local MINUTES_KEPT = 25 * 3600
+local HOURS_KEPT = 31 * 86400
+local CORRECTED_FOR = 4 * 86400
+local COUNTERS = 17
+-- Messages a shard should hold: a hash of that size stays a listpack.
+local SHARD_MESSAGES = 64
+local BITS_FIRST, BITS_MIN, BITS_MAX = 14, 10, 24
+
+-- A message met in a batch is an array: its facts, then where it stands and belongs.
+local OUTCOME, COHORT, PLACEMENT = 1, 2, 3
+-- Its shard in the newest generation, and its field there.
+local KEY, FIELD = 4, 5
+-- Whether its facts changed; the place of the generation it was found in (0: none); its shard there
+-- if that is not the newest's, or false.
+local CHANGED, HOME, OLD = 6, 7, 8
+
+local function decimal(number)
+  return string.format('%.0f', number)
+end
+
+-- What an outcome counts as: the index of its counter.
+local function counter_of(outcome)
+  local rank = math.floor(outcome / 274877906944)
+  if rank < 3 then return rank end
+  local severity = math.floor(outcome / 16) % 4
+  if severity < 3 then return 3 + severity end
+  return 6 + math.min(15 - outcome % 16, 10)
+end
+
+-- The generations that are remembered, newest first. What is written goes into that one: the day
+-- of the newest news (perhaps yet to be created) or a later one, so that it is kept long enough.
+local function generations(base, seconds, newest)
+  local stored, messages_max, days, list = {}, 0, {}, {}
+  local flat = redis.call('HGETALL', base .. 'gens')
+  for i = 1, #flat, 2 do
+    stored[flat[i]] = tonumber(flat[i + 1])
+    local day = tonumber(flat[i])
+    if day and day >= math.floor(seconds / DAY) - 4 then days[#days + 1] = day end
+  end
+  table.sort(days, function(a, b) return a > b end)
+  for i = 1, #days do
+    local day = days[i]
+    list[i] = { day = day, base = base .. 'g:' .. day .. ':', shards = 2 ^ stored[tostring(day)] }
+    messages_max = math.max(messages_max, stored['n' .. day] or 0)
+  end
+  local today = math.floor(math.max(seconds, newest) / DAY)
+  if not list[1] or list[1].day < today then
+    local bits = BITS_FIRST
+    if #list > 0 then
+      bits = BITS_MIN
+      while bits < BITS_MAX and 2 ^ bits * SHARD_MESSAGES < messages_max do bits = bits + 1 end
+    end
+    table.insert(list, 1, { day = today, base = base .. 'g:' .. today .. ':', shards = 2 ^ bits, new = bits })
+  end
+  return list
+end
+
+-- Looks a message up, newest generation first.
+local function meet(list, shard, field)
+  local key = list[1].base .. shard % list[1].shards
+  for i = 1, #list do
+    local found = i == 1 and key or list[i].base .. shard % list[i].shards
+    local value = redis.call('HGET', found, field)
+    if value then
+      local outcome, cohort, placement = struct.unpack('>I5I4I7', value)
+      return { outcome, cohort, placement, key, field, false, i, i > 1 and found }
+    end
+  end
+  return nil, key
+end
+
+-- Notes that a message counts (by = 1) or no longer counts (by = -1) where its facts say.
+local function count(deltas, message, by)
+  local cell = message[PLACEMENT] % 281474976710656
+  local at = (message[COHORT] % 67108864) * COUNTERS + counter_of(message[OUTCOME])
+  local delta = deltas[cell]
+  if not delta then
+    delta = {}
+    deltas[cell] = delta
+  end
+  delta[at] = (delta[at] or 0) + by
+end
+
+-- The increments of the bucket hashes: name -> field -> by.
+local function increments(deltas, seconds)
+  local oldest_minute = math.floor(math.max(seconds - MINUTES_KEPT, 0) / 60)
+  local oldest_hour = math.floor(math.floor(math.max(seconds - HOURS_KEPT, 0) / 60) / 60)
+  local hashes = {}
+  local function add(name, field, by)
+    local hash = hashes[name]
+    if not hash then
+      hash = {}
+      hashes[name] = hash
+    end
+    hash[field] = (hash[field] or 0) + by
+  end
+  for cell, delta in pairs(deltas) do
+    local id = string.format('%012x', cell)
+    for at, by in pairs(delta) do
+      if by ~= 0 then
+        local minute, counter = math.floor(at / COUNTERS), at % COUNTERS
+        local hour = math.floor(minute / 60)
+        -- A dropped bucket is never written again: an increment would bring it back, negative.
+        if minute >= oldest_minute then
+          add('m:' .. id .. ':' .. hour, (minute % 60) * COUNTERS + counter, by)
+        end
+        if hour >= oldest_hour then
+          add('h:' .. id .. ':' .. math.floor(hour / 24), (hour % 24) * COUNTERS + counter, by)
+        end
+      end
+    end
+  end
+  return hashes
+end
+
+-- Writes message states into the newest generation, and away from older ones.
+local function write_messages(base, list, met)
+  local today, created = list[1], 0
+  for i = 1, #met do
+    local message = met[i]
+    if message[CHANGED] or message[HOME] ~= 1 then
+      local value = struct.pack('>I5I4I7', message[OUTCOME], message[COHORT], message[PLACEMENT])
+      redis.call('HSET', message[KEY], message[FIELD], value)
+      if message[HOME] ~= 1 then created = created + 1 end
+      if message[OLD] then redis.call('HDEL', message[OLD], message[FIELD]) end
+    end
+  end
+  if today.new then redis.call('HSET', base .. 'gens', today.day, today.new) end
+  if created > 0 then redis.call('HINCRBY', base .. 'gens', 'n' .. today.day, created) end
+end
+
+-- Writes the increments and scores every hash that changed; a cell's key is written with the first
+-- hash of the cell that is new.
+local function write_buckets(base, hashes, keys_of)
+  local sequence = redis.call('HINCRBY', base .. 'meta', 'seq', 1)
+  for name, hash in pairs(hashes) do
+    local changed = false
+    for field, by in pairs(hash) do
+      if by ~= 0 then
+        redis.call('HINCRBY', base .. name, field, by)
+        changed = true
+      end
+    end
+    if changed and redis.call('ZADD', base .. 'dirty', sequence, name) == 1 then
+      local cell = string.sub(name, 3, 14)
+      if keys_of[cell] then redis.call('HSET', base .. 'cells', cell, keys_of[cell]) end
+    end
+  end
+end
+
+-- Judges every touch of the blob (34 bytes each) and returns the messages met and the deltas.
+local function judge(list, seconds, blob, accounts)
+  local horizon = math.max(seconds - CORRECTED_FOR, 0)
+  local horizon_minute = math.floor(horizon / 60)
+  local known, met, deltas = {}, {}, {}
+  local position, size = 1, #blob
+  while position <= size do
+    local shard, field, outcome, cohort, placement, received, part
+    shard, field, outcome, cohort, placement, received, part, position =
+      struct.unpack('>I4c8I5I4I7I4I2', blob, position)
+    local account = accounts[part + 1]
+    local message, key = known[field], nil
+    if not message then
+      message, key = meet(list, shard, field)
+      if message then
+        known[field] = message
+        met[#met + 1] = message
+      end
+    end
+    if not message then
+      if received < horizon or cohort % 67108864 < horizon_minute then
+        account[2] = account[2] + 1
+      else
+        message = { outcome, cohort, placement, key, field, true, 0, false }
+        known[field] = message
+        met[#met + 1] = message
+        count(deltas, message, 1)
+        account[0] = account[0] + 1
+      end
+    elseif outcome > message[OUTCOME] or cohort < message[COHORT] or placement < message[PLACEMENT] then
+      count(deltas, message, -1)
+      message[OUTCOME] = math.max(message[OUTCOME], outcome)
+      message[COHORT] = math.min(message[COHORT], cohort)
+      message[PLACEMENT] = math.min(message[PLACEMENT], placement)
+      message[CHANGED] = true
+      count(deltas, message, 1)
+      account[0] = account[0] + 1
+    else
+      account[1] = account[1] + 1
+    end
+  end
+  return met, deltas
+end
+
+-- keys: the slot's base. args: clock and newest in ms, touches, number of partitions; for each its
+-- name, dead and not counted records and its position (empty: unchanged); then cell ids and keys.
+local function apply(keys, args)
+  local base = keys[1]
+  local clock = math.max(tonumber(redis.call('HGET', base .. 'meta', 'clock') or 0), tonumber(args[1]))
+  local seconds = math.floor(clock / 1000)
+  local partitions, accounts = tonumber(args[4]), {}
+  for i = 1, partitions do accounts[i] = { [0] = 0, 0, 0 } end
+  local list = generations(base, seconds, math.floor(tonumber(args[2]) / 1000))
+  local met, deltas = judge(list, seconds, args[3], accounts)
+  local hashes, keys_of = increments(deltas, seconds), {}
+  for i = partitions * 4 + 5, #args, 2 do keys_of[args[i]] = args[i + 1] end
+
+  write_messages(base, list, met)
+  write_buckets(base, hashes, keys_of)
+  redis.call('HSET', base .. 'meta', 'clock', decimal(clock))
+  local answer = { 0, 0, 0, 0, 0 }
+  for i = 1, partitions do
+    local name = args[i * 4 + 1]
+    local dead, aside, place = tonumber(args[i * 4 + 2]), tonumber(args[i * 4 + 3]), args[i * 4 + 4]
+    local lines = { accounts[i][0], accounts[i][1], accounts[i][2], dead, aside }
+    for line = 1, 5 do
+      if lines[line] > 0 then redis.call('HINCRBY', base .. 'account', name .. ':' .. line, lines[line]) end
+      answer[line] = answer[line] + lines[line]
+    end
+    if place ~= '' then redis.call('HSET', base .. 'positions', name, place) end
+  end
+  return answer
+end
+
+-- Raises the stream clock; returns the generations there are, each once.
+local function raise(keys, args)
+  local base = keys[1]
+  local clock = math.max(tonumber(redis.call('HGET', base .. 'meta', 'clock') or 0), tonumber(args[1]))
+  redis.call('HSET', base .. 'meta', 'clock', decimal(clock))
+  return { decimal(clock), redis.call('HGETALL', base .. 'gens') }
+end
+
+-- Takes or renews the lease; returns its fencing token, or nothing when another holds it.
+local function lease(keys, args)
+  local base, holder = keys[1], redis.call('GET', keys[1] .. 'lease')
+  if holder and holder ~= args[1] then return false end
+  if not holder then redis.call('INCR', base .. 'fence') end
+  redis.call('SET', base .. 'lease', args[1], 'PX', args[2])
+  return tonumber(redis.call('GET', base .. 'fence'))
+end
+
+redis.register_function('sounder_v1_apply', apply)
+redis.register_function('sounder_v1_raise', raise)
+redis.register_function('sounder_v1_lease', lease)

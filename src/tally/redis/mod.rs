@@ -1,0 +1,312 @@
+//! The state in a Redis that several daemons share: batches in, cells, positions and documents out.
+//!
+//! One call of a function applies a batch of one slot, atomically. Under `{prefix}:{slot}:` stand
+//!
+//! | key | what |
+//! |---|---|
+//! | `meta` | format, slots, born, stream clock, sequence |
+//! | `gens` | shard bits and messages of each day's generation |
+//! | `g:<day>:<shard>` | 8 bytes of a message's digest → outcome, cohort, placement |
+//! | `m:<cell>:<hour>`, `h:<cell>:<day>` | minute or hour × 17 + counter → messages |
+//! | `dirty` | every bucket hash, scored by the sequence that last changed it |
+//! | `cells` | cell id → its key as JSON |
+//! | `positions`, `account` | by partition; an account is summed over the slots |
+//! | `doc:<table>`, `lease`, `fence` | documents and the evaluator's lease, in slot 0 |
+//!
+//! Must never take a change from another mirror: each follows the sequence by itself.
+
+mod connect;
+mod packing;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::redis::aio::ConnectionManager;
+use ::redis::{Cmd, FromRedisValue, Pipeline, RedisError};
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::config::Secret;
+use crate::consume::Partition;
+
+use super::mirror::{Delta, Following, Mirror};
+use super::window::{CORRECTED_FOR, oldest_hour, oldest_minute};
+use super::{Account, Apply, CellId, CellKey, Error, Put, Table};
+pub(super) use connect::probe;
+use connect::sort;
+use packing::BucketHash;
+
+/// Keys of one pipelined request.
+const KEYS_MAX: usize = 1_000;
+
+/// A connection to the state; it comes back by itself after a failure.
+#[derive(Clone)]
+pub struct Redis {
+    connection: ConnectionManager,
+    /// `{prefix}:{slot}:` of each slot.
+    bases: Arc<[String]>,
+    /// The oldest hour that is kept when buckets were last dropped; they change once an hour.
+    expired: Arc<Mutex<(u32, u32)>>,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("bases", &self.bases).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    pub(super) async fn connect(url: &Secret, key_prefix: &str, slots: u16) -> Result<Self, Error> {
+        let bases: Arc<[String]> =
+            (0..slots.max(1)).map(|slot| format!("{key_prefix}:{{{slot}}}:")).collect();
+        let mut connection = connect::connect(url).await?;
+        connect::prepare(&mut connection, &bases).await?;
+        Ok(Self { connection, bases, expired: Arc::default() })
+    }
+
+    pub(super) async fn apply(&self, batch: &Apply) -> Result<Account, Error> {
+        let mut sum = Account::default();
+        for call in packing::calls(batch, self.bases.len()) {
+            let mut fcall = self.fcall("sounder_v1_apply", call.slot);
+            for arg in &call.args {
+                fcall.arg(arg.as_slice());
+            }
+            let (applied, duplicate, late, dead, not_counted) = self.call(&fcall).await?;
+            sum.merge(&Account { applied, duplicate, late, dead, not_counted });
+        }
+        Ok(sum)
+    }
+
+    pub(super) async fn positions(&self) -> Result<BTreeMap<Partition, u64>, Error> {
+        let found: HashMap<String, u64> = self.ask(&Cmd::hgetall(self.key(0, "positions"))).await?;
+        let read = |(name, position): (String, u64)| Some((packing::read_partition(&name)?, position));
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    pub(super) async fn account(&self) -> Result<BTreeMap<Partition, Account>, Error> {
+        let mut account = BTreeMap::new();
+        for slot in 0..self.bases.len() {
+            let lines: HashMap<String, u64> = self.ask(&Cmd::hgetall(self.key(slot, "account"))).await?;
+            for (field, count) in lines {
+                packing::read_account_line(&mut account, &field, count);
+            }
+        }
+        Ok(account)
+    }
+
+    pub(super) async fn clock(&self) -> Result<Timestamp, Error> {
+        let mut clock = Timestamp::default();
+        for slot in 0..self.bases.len() {
+            let millis: Option<i64> = self.ask(&Cmd::hget(self.key(slot, "meta"), "clock")).await?;
+            clock = clock.max(Timestamp::from_millis(millis.unwrap_or(0)));
+        }
+        Ok(clock)
+    }
+
+    pub(super) async fn refresh(&self, mirror: &Mirror) -> Result<(), Error> {
+        let mut following = mirror.follow().await;
+        let mut deltas = Vec::with_capacity(self.bases.len());
+        for slot in 0..self.bases.len() {
+            deltas.push(self.changes(mirror, &following, slot).await?);
+        }
+        mirror.take(&mut following, deltas);
+        Ok(())
+    }
+
+    /// What changed in a slot since the mirror last saw it, or everything if it is another store.
+    async fn changes(&self, mirror: &Mirror, following: &Following, slot: usize) -> Result<Delta, Error> {
+        let (born, seen) = following.place(slot);
+        let (mut delta, mut names) = self.dirty(slot, seen).await?;
+        if delta.born != born || delta.seen < seen {
+            (delta, names) = self.dirty(slot, 0).await?;
+            delta.whole = true;
+        }
+        let hashes = names.iter().filter_map(|name| Some((name, BucketHash::parse(name)?)));
+        let hashes: Vec<(&String, BucketHash)> = hashes.collect();
+        for chunk in hashes.chunks(KEYS_MAX) {
+            let mut pipe = Pipeline::with_capacity(chunk.len());
+            for (name, _) in chunk {
+                pipe.hgetall(self.key(slot, name));
+            }
+            let contents: Vec<HashMap<u32, i64>> = self.ask_all(&pipe).await?;
+            for ((_, hash), fields) in chunk.iter().zip(contents) {
+                delta.buckets.extend(hash.read(&fields.into_iter().collect::<Vec<_>>()));
+            }
+        }
+        let mut unknown: Vec<CellId> = hashes.iter().map(|(_, hash)| hash.cell).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown.retain(|id| delta.whole || !mirror.knows(following, self.bases.len(), slot, *id));
+        for chunk in unknown.chunks(KEYS_MAX) {
+            delta.cells.extend(self.cells(slot, chunk).await?);
+        }
+        Ok(delta)
+    }
+
+    /// The names of the bucket hashes that changed after `seen`, and how far that brings a mirror.
+    async fn dirty(&self, slot: usize, seen: u64) -> Result<(Delta, Vec<String>), Error> {
+        let mut pipe = ::redis::pipe();
+        pipe.atomic().cmd("HMGET").arg(self.key(slot, "meta")).arg(&["born", "seq", "clock"]).zrangebyscore(
+            self.key(slot, "dirty"),
+            format!("({seen}"),
+            "+inf",
+        );
+        let (meta, names): (Vec<Option<i64>>, Vec<String>) = self.ask_all(&pipe).await?;
+        let number = |n: usize| meta.get(n).copied().flatten().unwrap_or(0);
+        let delta = Delta {
+            born: number(0).unsigned_abs(),
+            seen: number(1).unsigned_abs(),
+            clock: Timestamp::from_millis(number(2)),
+            ..Delta::default()
+        };
+        Ok((delta, names))
+    }
+
+    async fn cells(&self, slot: usize, ids: &[CellId]) -> Result<Vec<CellKey>, Error> {
+        let names: Vec<String> = ids.iter().map(|id| packing::cell_name(*id)).collect();
+        let mut hmget = ::redis::cmd("HMGET");
+        hmget.arg(self.key(slot, "cells")).arg(names);
+        let found: Vec<Option<Vec<u8>>> = self.ask(&hmget).await?;
+        let read = |json: Vec<u8>| {
+            serde_json::from_slice(&json).map_err(|_| Error::Unusable("a cell in it cannot be read".into()))
+        };
+        found.into_iter().flatten().map(read).collect()
+    }
+
+    pub(super) async fn expire(&self, clock: Timestamp) -> Result<(), Error> {
+        let oldest = (oldest_minute(clock) / 60, oldest_hour(clock));
+        let scan = *self.expired.lock().unwrap_or_else(PoisonError::into_inner) < oldest;
+        for slot in 0..self.bases.len() {
+            let mut raise = self.fcall("sounder_v1_raise", slot);
+            raise.arg(clock.millis());
+            let (millis, generations): (i64, HashMap<String, u64>) = self.call(&raise).await?;
+            let clock = Timestamp::from_millis(millis);
+            self.drop_generations(slot, clock, &generations).await?;
+            if scan {
+                self.drop_buckets(slot, clock).await?;
+            }
+        }
+        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        *expired = (*expired).max(oldest);
+        Ok(())
+    }
+
+    async fn drop_generations(
+        &self,
+        slot: usize,
+        clock: Timestamp,
+        generations: &HashMap<String, u64>,
+    ) -> Result<(), Error> {
+        let oldest = clock.minus(CORRECTED_FOR).seconds() / 86_400;
+        for (field, bits) in generations {
+            // The other fields count messages: `n<day>`.
+            let Ok(day) = field.parse::<u32>() else { continue };
+            if day >= oldest {
+                continue;
+            }
+            let shards: Vec<String> = (0..1_u64 << (*bits).min(32))
+                .map(|shard| self.key(slot, &format!("g:{day}:{shard}")))
+                .collect();
+            for chunk in shards.chunks(KEYS_MAX) {
+                self.ask::<()>(::redis::cmd("UNLINK").arg(chunk)).await?;
+            }
+            // Last, so that a generation half dropped is dropped again.
+            let fields = [day.to_string(), format!("n{day}")];
+            self.ask::<()>(&Cmd::hdel(self.key(slot, "gens"), &fields[..])).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes through every bucket hash and drops those that are over. Nothing writes them any more:
+    /// the clock was raised first.
+    async fn drop_buckets(&self, slot: usize, clock: Timestamp) -> Result<(), Error> {
+        let dirty = self.key(slot, "dirty");
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = ::redis::cmd("ZSCAN");
+            scan.arg(&dirty).arg(cursor).arg("COUNT").arg(KEYS_MAX);
+            let (next, members): (u64, Vec<(String, f64)>) = self.ask(&scan).await?;
+            let is_over =
+                |name: &str| BucketHash::parse(name).is_some_and(|hash| !hash.last().is_kept(clock));
+            let over: Vec<String> =
+                members.into_iter().map(|(name, _)| name).filter(|name| is_over(name)).collect();
+            if !over.is_empty() {
+                let keys: Vec<String> = over.iter().map(|name| self.key(slot, name)).collect();
+                let mut pipe = ::redis::pipe();
+                pipe.atomic().unlink(keys).ignore().zrem(&dirty, over).ignore();
+                self.ask_all::<()>(&pipe).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    pub(super) async fn save(&self, puts: Vec<Put>) -> Result<(), Error> {
+        if puts.is_empty() {
+            return Ok(());
+        }
+        let mut pipe = ::redis::pipe();
+        pipe.atomic();
+        for put in puts {
+            let table = self.documents(put.table);
+            match put.value {
+                Some(value) => pipe.hset(table, put.key, &value[..]).ignore(),
+                None => pipe.hdel(table, put.key).ignore(),
+            };
+        }
+        self.ask_all(&pipe).await
+    }
+
+    pub(super) async fn load(&self, table: Table) -> Result<BTreeMap<String, Bytes>, Error> {
+        self.ask(&Cmd::hgetall(self.documents(table))).await
+    }
+
+    pub(super) async fn lease(&self, holder: &str, ttl: Duration) -> Result<Option<u64>, Error> {
+        let mut lease = self.fcall("sounder_v1_lease", 0);
+        lease.arg(holder).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
+        self.call(&lease).await
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), Error> {
+        self.ask(&::redis::cmd("PING")).await
+    }
+
+    fn key(&self, slot: usize, name: &str) -> String {
+        format!("{}{name}", self.bases[slot])
+    }
+
+    fn documents(&self, table: Table) -> String {
+        self.key(0, &format!("doc:{}", table.name()))
+    }
+
+    fn fcall(&self, function: &str, slot: usize) -> Cmd {
+        let mut cmd = ::redis::cmd("FCALL");
+        cmd.arg(function).arg(1).arg(&self.bases[slot]);
+        cmd
+    }
+
+    /// Calls one of our functions; brings them back first where Redis was restarted without them.
+    async fn call<T: FromRedisValue>(&self, fcall: &Cmd) -> Result<T, Error> {
+        let mut connection = self.connection.clone();
+        let answer: Result<T, RedisError> = fcall.query_async(&mut connection).await;
+        match answer {
+            Err(error) if connect::is_function_missing(&error) => {
+                connect::prepare(&mut connection, &self.bases).await?;
+                fcall.query_async(&mut connection).await.map_err(sort)
+            }
+            answer => answer.map_err(sort),
+        }
+    }
+
+    async fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Error> {
+        cmd.query_async(&mut self.connection.clone()).await.map_err(sort)
+    }
+
+    async fn ask_all<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
+        pipe.query_async(&mut self.connection.clone()).await.map_err(sort)
+    }
+}

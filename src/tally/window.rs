@@ -1,0 +1,301 @@
+//! Cells' counts over time: minute buckets for 25 h, hour buckets for 31 d, and sums of them. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::event::FailureClass;
+
+use super::cell::{CellId, CellKey};
+use super::message::{Contribution, Counter};
+
+/// How long a minute is kept.
+pub const MINUTES_KEPT: Duration = Duration::from_secs(25 * 3600);
+/// How long an hour is kept.
+pub const HOURS_KEPT: Duration = Duration::from_secs(31 * 86_400);
+/// How old a cohort may be for a late receipt to correct it.
+pub const CORRECTED_FOR: Duration = Duration::from_secs(4 * 86_400);
+
+/// How many messages count as what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters([i64; Counter::COUNT]);
+
+impl Counters {
+    /// Adds `change` messages.
+    pub fn add(&mut self, counter: Counter, change: i64) {
+        self.0[counter.index()] += change;
+    }
+
+    /// Takes all of `other` away.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine -= theirs;
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// Messages that count as this.
+    pub fn get(&self, counter: Counter) -> u64 {
+        u64::try_from(self.0[counter.index()]).unwrap_or(0)
+    }
+
+    /// Messages that failed with this class.
+    pub fn failed(&self, class: FailureClass) -> u64 {
+        self.get(Counter::failed(class))
+    }
+
+    /// Messages of every kind.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|n| u64::try_from(*n).unwrap_or(0)).sum()
+    }
+
+    /// True when nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|n| *n == 0)
+    }
+
+    /// Every counter with its count, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, i64)> + '_ {
+        self.0.iter().copied().enumerate()
+    }
+}
+
+/// One cell's buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// What is counted in it.
+    pub key: CellKey,
+    minutes: BTreeMap<u32, Counters>,
+    hours: BTreeMap<u32, Counters>,
+}
+
+/// Every cell: the state's counts, or a mirror of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cells(HashMap<CellId, Cell>);
+
+/// A bucket of a cell: the unit in which counts are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// A minute since the epoch.
+    Minute(u32),
+    /// An hour since the epoch.
+    Hour(u32),
+}
+
+impl Cells {
+    /// Makes a cell known; its id is returned.
+    pub fn register(&mut self, key: &CellKey) -> CellId {
+        let id = key.id();
+        self.0.entry(id).or_insert_with(|| Cell {
+            key: key.clone(),
+            minutes: BTreeMap::new(),
+            hours: BTreeMap::new(),
+        });
+        id
+    }
+
+    /// Counts one message more (`change` 1) or less (−1), in its minute unless that has been
+    /// dropped at `clock`, and in its hour. The cell must be registered.
+    pub fn count(&mut self, message: Contribution, change: i64, clock: Timestamp) {
+        let Some(cell) = self.0.get_mut(&message.cell) else { return };
+        for bucket in buckets_of(message.minute, clock) {
+            let (map, at) = cell.map(bucket);
+            let counters = map.entry(at).or_default();
+            counters.add(message.counter, change);
+            if counters.is_empty() {
+                map.remove(&at);
+            }
+        }
+    }
+
+    /// Sets a bucket to what the store holds.
+    pub fn set(&mut self, cell: CellId, bucket: Bucket, counters: Counters) {
+        let Some(cell) = self.0.get_mut(&cell) else { return };
+        let (map, at) = cell.map(bucket);
+        if counters.is_empty() {
+            map.remove(&at);
+        } else {
+            map.insert(at, counters);
+        }
+    }
+
+    /// What a bucket holds.
+    pub fn get(&self, cell: CellId, bucket: Bucket) -> Counters {
+        let Some(cell) = self.0.get(&cell) else { return Counters::default() };
+        match bucket {
+            Bucket::Minute(at) => cell.minutes.get(&at),
+            Bucket::Hour(at) => cell.hours.get(&at),
+        }
+        .copied()
+        .unwrap_or_default()
+    }
+
+    /// Drops the buckets whose time is over.
+    pub fn expire(&mut self, clock: Timestamp) {
+        for cell in self.0.values_mut() {
+            drop_before(&mut cell.minutes, oldest_minute(clock));
+            drop_before(&mut cell.hours, oldest_hour(clock));
+        }
+    }
+
+    /// The key of a cell that is known.
+    pub fn key(&self, cell: CellId) -> Option<&CellKey> {
+        self.0.get(&cell).map(|cell| &cell.key)
+    }
+
+    /// True when a cell is known.
+    pub fn knows(&self, cell: CellId) -> bool {
+        self.0.contains_key(&cell)
+    }
+
+    /// Every cell, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (CellId, &Cell)> {
+        self.0.iter().map(|(id, cell)| (*id, cell))
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Cell {
+    fn map(&mut self, bucket: Bucket) -> (&mut BTreeMap<u32, Counters>, u32) {
+        match bucket {
+            Bucket::Minute(at) => (&mut self.minutes, at),
+            Bucket::Hour(at) => (&mut self.hours, at),
+        }
+    }
+
+    /// Messages of the cohorts in these minutes. Where minutes have been dropped, whole hours are
+    /// counted from the first that starts within.
+    pub fn sum(&self, minutes: RangeInclusive<u32>, clock: Timestamp) -> Counters {
+        let mut sum = Counters::default();
+        let (from, to) = minutes.into_inner();
+        // Minutes are complete from here on; before, only whole hours are.
+        let complete = oldest_minute(clock).div_ceil(60) * 60;
+        let split = from.max(complete.min(to + 1));
+        for counters in self.minutes.range(split..to.saturating_add(1).max(split)).map(|(_, c)| c) {
+            sum.merge(counters);
+        }
+        if from < split {
+            let hours = from.div_ceil(60)..split / 60;
+            for counters in self.hours.range(hours.start..hours.end.max(hours.start)).map(|(_, c)| c) {
+                sum.merge(counters);
+            }
+        }
+        sum
+    }
+
+    /// Messages of every cohort that is kept.
+    pub fn totals(&self) -> Counters {
+        let mut sum = Counters::default();
+        for counters in self.hours.values() {
+            sum.merge(counters);
+        }
+        sum
+    }
+
+    /// The buckets that hold something, in order: minutes, then hours.
+    pub fn buckets(&self) -> impl Iterator<Item = (Bucket, &Counters)> {
+        let minutes = self.minutes.iter().map(|(at, c)| (Bucket::Minute(*at), c));
+        minutes.chain(self.hours.iter().map(|(at, c)| (Bucket::Hour(*at), c))).filter(|(_, c)| !c.is_empty())
+    }
+}
+
+/// The buckets a message of this minute is counted in: none that has been dropped at `clock`.
+pub(super) fn buckets_of(minute: u32, clock: Timestamp) -> impl Iterator<Item = Bucket> {
+    [Bucket::Minute(minute), Bucket::Hour(minute / 60)].into_iter().filter(move |b| b.is_kept(clock))
+}
+
+impl Bucket {
+    /// True until the bucket's time is over.
+    pub(super) fn is_kept(self, clock: Timestamp) -> bool {
+        match self {
+            Self::Minute(at) => at >= oldest_minute(clock),
+            Self::Hour(at) => at >= oldest_hour(clock),
+        }
+    }
+}
+
+/// Most cells have nothing to drop most of the time: a look at the first bucket says so.
+fn drop_before(buckets: &mut BTreeMap<u32, Counters>, oldest: u32) {
+    if buckets.first_key_value().is_some_and(|(at, _)| *at < oldest) {
+        *buckets = buckets.split_off(&oldest);
+    }
+}
+
+/// The first minute that is still kept at `clock`.
+pub(super) fn oldest_minute(clock: Timestamp) -> u32 {
+    clock.minus(MINUTES_KEPT).minute()
+}
+
+/// The first hour that is still kept at `clock`.
+pub(super) fn oldest_hour(clock: Timestamp) -> u32 {
+    clock.minus(HOURS_KEPT).minute() / 60
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ConnectionId;
+
+    fn cells() -> (Cells, CellId) {
+        let mut cells = Cells::default();
+        let connection = ConnectionId::parse("a").unwrap();
+        let id = cells.register(&CellKey { number: None, connection, list: None });
+        (cells, id)
+    }
+
+    fn delivered(cell: CellId, minute: u32) -> Contribution {
+        Contribution { cell, minute, counter: Counter::DELIVERED }
+    }
+
+    #[test]
+    fn a_window_holds_exactly_its_minutes() {
+        let (mut cells, id) = cells();
+        let clock = Timestamp::from_seconds(60 * 100_000);
+        for minute in 99_000..=100_000 {
+            cells.count(delivered(id, minute), 1, clock);
+        }
+        let (_, cell) = cells.iter().next().unwrap();
+        assert_eq!(cell.sum(99_930..=99_990, clock).get(Counter::DELIVERED), 61);
+        assert_eq!(cell.totals().get(Counter::DELIVERED), 1001);
+    }
+
+    #[test]
+    fn a_week_is_whole_hours_where_minutes_are_gone() {
+        let (mut cells, id) = cells();
+        let start = Timestamp::from_seconds(60 * 100_000);
+        let clock = start.plus(Duration::from_secs(48 * 3600));
+        for minute in 100_000..100_000 + 48 * 60 {
+            cells.count(delivered(id, minute), 1, start);
+        }
+        cells.expire(clock);
+        let (_, cell) = cells.iter().next().unwrap();
+        let sum = cell.sum(100_000..=clock.minute(), clock).get(Counter::DELIVERED);
+        // 100,000 minutes is 40 past the hour: the 20 minutes before the next one are not counted.
+        assert_eq!(sum, 48 * 60 - 20);
+    }
+
+    #[test]
+    fn a_dropped_minute_is_never_written_again() {
+        let (mut cells, id) = cells();
+        let clock = Timestamp::from_seconds(60 * 100_000);
+        cells.count(delivered(id, 100_000 - 26 * 60), -1, clock);
+        let (_, cell) = cells.iter().next().unwrap();
+        assert!(cell.buckets().all(|(bucket, _)| matches!(bucket, Bucket::Hour(_))));
+    }
+}
