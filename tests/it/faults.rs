@@ -1,0 +1,87 @@
+//! What breaks, and what does not break with it: nothing acknowledged is lost or counted twice.
+
+use rdkafka::mocking::MockCluster;
+use sounder::event::Topic;
+
+use crate::harness::{Child, Fate, OwnRedis, Setting, cm, eventually};
+
+/// Slow enough to be interrupted, with repetitions and out of order.
+const LONG: &str = "--messages 6000 --rate 1500 --shuffle --duplicates 0.3 --from-zero";
+
+/// Kills the daemon in the middle of a load, twice, and starts it on what it left.
+async fn nothing_is_lost_by_a_kill(setting: &Setting) {
+    let mut daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    for _ in 0..2 {
+        daemon.has_accepted(2000).await;
+        daemon.kill();
+        daemon = setting.serve().await;
+    }
+    load.ends().await.with(0).saying("0 differences");
+}
+
+#[tokio::test]
+async fn a_killed_daemon_loses_nothing_on_embedded_backends() {
+    nothing_is_lost_by_a_kill(&Setting::embedded()).await;
+}
+
+#[tokio::test]
+async fn a_killed_daemon_loses_nothing_on_kafka_and_redis() {
+    nothing_is_lost_by_a_kill(&Setting::kafka_and_redis()).await;
+}
+
+#[tokio::test]
+async fn a_daemon_told_to_stop_under_load_answers_what_it_began_and_ends_with_0() {
+    let setting = Setting::embedded();
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(2000).await;
+    daemon.terminate().await.with(0);
+    let daemon = setting.serve().await;
+    load.ends().await.with(0).saying("0 differences");
+    daemon.terminate().await.with(0);
+}
+
+/// Waits until the daemon says what is wrong with one of the things it needs, or that nothing is.
+async fn trouble(daemon: &Child, name: &str, wrong: impl Fn(Option<&str>) -> bool) {
+    eventually(&format!("/readyz is right about the {name}"), async || {
+        wrong(daemon.trouble_with(name).await.as_deref()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn webhooks_are_taken_while_redis_is_away_and_counted_when_it_is_back() {
+    let mut redis = OwnRedis::start().await;
+    let setting = Setting::on(Some(crate::harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(1000).await;
+    redis.goes_away();
+    trouble(&daemon, "state", |said| said.is_some()).await;
+    let accepted = daemon.accepted().await;
+    daemon.has_accepted(accepted + 1000).await;
+    assert!(daemon.is_ready_now().await, "webhooks must not be turned away for it");
+    redis.comes_back().await;
+    trouble(&daemon, "state", |said| said.is_none()).await;
+    load.ends().await.with(0).saying("0 differences");
+}
+
+#[tokio::test]
+async fn a_receiver_whose_kafka_is_away_says_so_and_comes_back_by_itself() {
+    let kafka = MockCluster::new(1).unwrap();
+    let setting = Setting::on(Some(kafka.bootstrap_servers()), None);
+    for topic in Topic::ALL {
+        kafka.create_topic(&format!("{}{}", setting.shared.topic_prefix, topic.name()), 1, 1).unwrap();
+    }
+    let daemon = setting.serve_as("receive").await;
+    assert_eq!(daemon.takes(&cm("1", Fate::Delivered)).await.status, 200);
+    kafka.broker_down(1).unwrap();
+    let refused = daemon.takes(&cm("2", Fate::Delivered)).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    trouble(&daemon, "stream", |said| said.is_some()).await;
+    assert!(!daemon.is_ready_now().await);
+    kafka.broker_up(1).unwrap();
+    trouble(&daemon, "stream", |said| said.is_none()).await;
+    assert_eq!(daemon.takes(&cm("2", Fate::Delivered)).await.status, 200);
+}

@@ -1,0 +1,184 @@
+//! `sounder` as a child process: started, asked, killed, told to stop. Whatever it printed is kept,
+//! and must hold no secret and no recipient's number.
+
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::provider::{Answer, Webhook};
+use super::{eventually, leaks};
+
+/// A running `sounder`. It is killed when a test ends before it does.
+pub(crate) struct Child {
+    process: std::process::Child,
+    dir: TempDir,
+    receive: String,
+    admin: String,
+    client: reqwest::Client,
+}
+
+/// A `sounder` that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; none when it was killed.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Child {
+    pub(super) fn start(mut command: Command, receive: &str, admin: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let out = |name| Stdio::from(File::create(dir.path().join(name)).unwrap());
+        let process = command.stdin(Stdio::null()).stdout(out("stdout")).stderr(out("stderr")).spawn();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(15)).build().unwrap();
+        Self { process: process.unwrap(), dir, receive: receive.into(), admin: admin.into(), client }
+    }
+
+    /// What it has printed to standard error.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.dir.path().join("stderr")).unwrap()
+    }
+
+    /// Waits until it says that it is ready.
+    pub(super) async fn is_ready(&mut self) {
+        eventually("the daemon is ready", async || {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("the daemon ended with {status}:\n{}", self.stderr());
+            }
+            self.is_ready_now().await.then_some(())
+        })
+        .await;
+    }
+
+    /// Whether `/readyz` answers 200.
+    pub(crate) async fn is_ready_now(&self) -> bool {
+        let answer = self.client.get(format!("{}/readyz", self.admin)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    /// What `/readyz` says of one thing: nothing when all is well, else what is wrong.
+    pub(crate) async fn trouble_with(&self, name: &str) -> Option<String> {
+        let readiness = self.read("/readyz").await;
+        let checks = readiness["checks"].as_array().cloned().unwrap_or_default();
+        let check = checks.into_iter().find(|check| check["name"] == name)?;
+        check["detail"].as_str().map(str::to_owned)
+    }
+
+    /// An admin page, whatever its status.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let answer = self.client.get(format!("{}{path}", self.admin)).send().await.unwrap();
+        Answer::of(answer).await
+    }
+
+    /// An admin page's JSON.
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{path} is no JSON: {answer:?}"))
+    }
+
+    /// A number's totals, once they hold this many delivered and failed messages.
+    pub(crate) async fn counts(&self, number: &str, delivered: u64, failed: u64) -> Value {
+        let path = format!("/api/v1/health/numbers/{}", number.replace('+', "%2B"));
+        eventually(&format!("{number} has {delivered} delivered, {failed} failed"), async || {
+            let health = self.read(&path).await;
+            let totals = &health["totals"];
+            (totals["delivered"] == delivered && totals["failed"] == failed).then_some(health)
+        })
+        .await
+    }
+
+    /// Waits until so many webhooks are answered 2xx.
+    pub(crate) async fn has_accepted(&self, webhooks: u64) {
+        eventually(&format!("{webhooks} webhooks are accepted"), async || {
+            (self.accepted().await >= webhooks).then_some(())
+        })
+        .await;
+    }
+
+    /// Webhooks answered 2xx so far.
+    pub(crate) async fn accepted(&self) -> u64 {
+        let metrics = self.get("/metrics").await.body;
+        let of = |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        let accepted =
+            |line: &&str| line.starts_with("sounder_webhooks_total") && line.contains("outcome=\"accepted\"");
+        metrics.lines().filter(accepted).filter_map(of).sum()
+    }
+
+    /// Sends what a provider would.
+    pub(crate) async fn takes(&self, webhook: &Webhook) -> Answer {
+        Answer::of(webhook.request(&self.client, &self.receive).send().await.unwrap()).await
+    }
+
+    /// Sends a request to the receiver that no provider would.
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.receive))
+    }
+
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) async fn terminate(self) -> Ended {
+        self.signal("TERM");
+        self.ends().await
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
+        assert!(sent.success(), "the signal was not sent");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ends(mut self) -> Ended {
+        let status = eventually("the process ends", async || self.process.try_wait().unwrap()).await;
+        let stdout = fs::read_to_string(self.dir.path().join("stdout")).unwrap();
+        Ended { code: status.code(), stdout, stderr: self.stderr() }
+    }
+}
+
+impl Drop for Child {
+    #[expect(clippy::print_stderr, reason = "shown beside the test's failure")]
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+        let printed = self.stderr();
+        if std::thread::panicking() {
+            let end: Vec<_> = printed.lines().rev().take(40).collect();
+            eprintln!(
+                "--- the end of what it printed:\n{}",
+                end.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
+            return;
+        }
+        let leaked = leaks(&printed);
+        assert!(leaked.is_empty(), "it printed {leaked:?}");
+    }
+}
+
+impl Ended {
+    /// Asserts how it ended, showing what it said when it did not end so.
+    pub(crate) fn with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that it said this, on either stream.
+    pub(crate) fn saying(self, words: &str) -> Self {
+        assert!(
+            self.stdout.contains(words) || self.stderr.contains(words),
+            "{words:?} is not in\n{}\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}

@@ -1,0 +1,89 @@
+//! What the tests stand on: the broker and the Redis that `tests/run` brought up, the daemon as a
+//! child process with a configuration of its own, and providers that sign as the real ones do.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
+mod daemon;
+mod provider;
+mod redis;
+mod setting;
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+pub(crate) use daemon::Child;
+pub(crate) use provider::{Answer, Fate, Webhook, cm, infobip, infobip_body, lime, twilio, twilio_form};
+pub(crate) use redis::OwnRedis;
+pub(crate) use setting::{
+    ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SECRETS, SENDERS, Setting, TWILIO_NUMBER,
+};
+
+/// How long anything may take before a test has failed; nothing waits this long when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The broker's address.
+pub(crate) fn brokers() -> String {
+    needed("SOUNDER_TEST_KAFKA")
+}
+
+/// The Redis' URL.
+pub(crate) fn redis_url() -> String {
+    needed("SOUNDER_TEST_REDIS")
+}
+
+/// The program to start a Redis of one's own with.
+pub(crate) fn redis_server() -> String {
+    needed("SOUNDER_TEST_REDIS_SERVER")
+}
+
+/// A name nobody else uses: for topics, key prefixes, groups.
+pub(crate) fn unique(what: &str) -> String {
+    format!("{what}-{}", ulid::Ulid::generate().to_string().to_lowercase())
+}
+
+/// Looks again and again until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut every = tokio::time::interval(Duration::from_millis(20));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let looking = async {
+        loop {
+            every.tick().await;
+            if let Some(seen) = look().await {
+                return seen;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("it never came true that {what}"))
+}
+
+/// A free loopback port that no other test has. It lies below those the system gives to clients: one
+/// that retries a port of those while its daemon is down may end up talking to itself.
+pub(crate) fn free_port() -> u16 {
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = rand::random_range(12_000..32_000);
+        let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free && TAKEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port;
+        }
+    }
+}
+
+/// What must never be shown, as far as it stands in a text: secrets, and recipients' numbers.
+pub(crate) fn leaks(text: &str) -> Vec<String> {
+    let secrets = SECRETS.iter().filter(|secret| text.contains(**secret)).map(|secret| (*secret).to_owned());
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    let is_recipient = |run: &&str| {
+        run.len() == 11 && &run[4..6] == "55" && !SENDERS.iter().any(|sender| sender.ends_with(*run))
+    };
+    secrets.chain(digits.filter(is_recipient).map(str::to_owned)).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told where the broker and the Redis are")]
+fn needed(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with tests/run"))
+}

@@ -1,0 +1,11 @@
+//! The integration tests: one binary, real parts. `tests/run` brings up what they need.
+
+mod harness;
+mod admin;
+mod cli;
+mod faults;
+mod story;
+mod stream;
+mod outage;
+mod tally;
+mod verify;

@@ -1,0 +1,714 @@
+//! The state's contract: one suite, run on the embedded store, on Redis and on Redis in slots, and
+//! random histories counted by each of them as by a naive reading of the definition.
+
+#![expect(clippy::unwrap_used, reason = "what tests are told in may fail like a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use proptest::test_runner::{Config as ProptestConfig, TestRunner};
+use sounder::clock::Timestamp;
+use sounder::config::{self, Config, Secret};
+use sounder::consume::{Batch, Partition, Taken};
+use sounder::event::{
+    Blames, Body, ConnectionId, Event, EventId, Failure, FailureClass, ListId, Number, Provider, Receipt,
+    Record, Send, State, Topic,
+};
+use sounder::registry::Registry;
+use sounder::tally::{
+    Account, Apply, Aside, Bucket, CellKey, Cells, Cohort, CohortSource, Counter, Counters, Error, Heard,
+    Mirror, Outcome, Placement, PlacementSource, Put, Store, Table, Touch,
+};
+
+use crate::harness;
+
+const DAY: i64 = 86_400;
+/// The first second of a day, from which the tests tell their time.
+const START: i64 = 20_000 * DAY;
+
+/// A place for a store, which can be opened again.
+enum Place {
+    Directory(tempfile::TempDir),
+    Redis { prefix: String, slots: u16 },
+}
+
+impl Place {
+    fn directory() -> Self {
+        Self::Directory(tempfile::tempdir().unwrap())
+    }
+
+    fn redis(slots: u16) -> Self {
+        Self::Redis { prefix: harness::unique("tally"), slots }
+    }
+
+    async fn open(&self) -> Store {
+        match self {
+            Self::Directory(dir) => Store::embedded(&dir.path().join("state")).unwrap(),
+            Self::Redis { prefix, slots } => {
+                Store::redis(&Secret::new(harness::redis_url()), prefix, *slots).await.unwrap()
+            }
+        }
+    }
+}
+
+macro_rules! contract {
+    ($($test:ident)+) => {
+        mod embedded { $(#[tokio::test] async fn $test() { super::$test(super::Place::directory()).await })+ }
+        mod redis { $(#[tokio::test] async fn $test() { super::$test(super::Place::redis(1)).await })+ }
+        mod redis_in_slots { $(#[tokio::test] async fn $test() { super::$test(super::Place::redis(5)).await })+ }
+    };
+}
+
+contract! {
+    a_batch_applied_twice_is_counted_once
+    a_message_that_may_have_been_forgotten_is_late
+    a_touch_keeps_a_message_and_the_clock_forgets_it
+    a_dropped_minute_is_never_written_again
+    positions_account_and_cells_survive
+    documents_change_together
+    mirrors_take_nothing_from_each_other
+    records_without_news_are_accounted_for
+    batches_may_be_large_or_empty
+}
+
+async fn a_batch_applied_twice_is_counted_once(place: Place) {
+    let store = place.open().await;
+    let batch = batch(
+        0,
+        &[touch(1, State::Sent, 0, 1), touch(2, State::Delivered, 0, 1), touch(1, State::Delivered, 5, 1)],
+    );
+    assert_eq!(store.apply(&batch).await.unwrap(), Account { applied: 3, ..Account::default() });
+    let once = cells(&store).await;
+    assert_eq!(store.apply(&batch).await.unwrap(), Account { duplicate: 3, ..Account::default() });
+    assert_eq!(cells(&store).await, once);
+    assert_eq!(total(&once, 1), counted(Counter::DELIVERED, 2));
+}
+
+async fn a_message_that_may_have_been_forgotten_is_late(place: Place) {
+    let store = place.open().await;
+    store.apply(&batch(DAY, &[touch(1, State::Sent, 0, 1)])).await.unwrap();
+    let day5 = 5 * DAY;
+    let news = [
+        touch(1, State::Delivered, 0, 1),
+        touch(2, State::Delivered, DAY - 1, 1),
+        touch(3, State::Sent, DAY, 1),
+    ];
+    let account = store.apply(&batch(day5, &news)).await.unwrap();
+    assert_eq!(account, Account { applied: 2, late: 1, ..Account::default() });
+    // A provider's own old time makes no difference: nobody can tell whether it was counted.
+    let mut old = touch(4, State::Delivered, day5, 1);
+    old.heard.cohort = Cohort::new(CohortSource::ProviderSent, at(0));
+    assert_eq!(store.apply(&batch(day5, &[old])).await.unwrap().late, 1);
+    assert_eq!(total(&cells(&store).await, 1).total(), 2);
+}
+
+async fn a_touch_keeps_a_message_and_the_clock_forgets_it(place: Place) {
+    let store = place.open().await;
+    let told = touch(1, State::Sent, 0, 1);
+    for day in [0, 3, 7, 11] {
+        let account = store.apply(&batch(day * DAY, std::slice::from_ref(&told))).await.unwrap();
+        assert_eq!(account.late, 0, "day {day}");
+        store.expire(at(day * DAY)).await.unwrap();
+    }
+    // The generation of day 11 is over four days after that day's end.
+    store.expire(at(16 * DAY - 1)).await.unwrap();
+    assert_eq!(store.apply(&batch(0, std::slice::from_ref(&told))).await.unwrap().duplicate, 1);
+    store.expire(at(20 * DAY)).await.unwrap();
+    assert_eq!(store.apply(&batch(0, &[told])).await.unwrap().late, 1);
+    assert_eq!(store.clock().await.unwrap(), at(20 * DAY));
+}
+
+async fn a_dropped_minute_is_never_written_again(place: Place) {
+    let store = place.open().await;
+    store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap();
+    let later = 26 * 3600;
+    store.expire(at(later)).await.unwrap();
+    let mut send = touch(1, State::Unknown, 0, 2);
+    send.heard.placement = Placement::new(PlacementSource::RegisteredSend, cell(2).id());
+    store.apply(&batch(later, &[send])).await.unwrap();
+    let cells = cells(&store).await;
+    assert!(cells.iter().flat_map(|(_, cell)| cell.buckets()).all(|(b, _)| matches!(b, Bucket::Hour(_))));
+    assert_eq!((total(&cells, 1), total(&cells, 2)), (Counters::default(), counted(Counter::SENT, 1)));
+    if let Place::Redis { prefix, .. } = &place {
+        assert_eq!(keys(&format!("{prefix}:*:m:*")).await, Vec::<String>::new());
+    }
+    store.expire(at(32 * DAY)).await.unwrap();
+    assert_eq!(buckets(&self::cells(&store).await, |_| true), BTreeMap::new());
+}
+
+async fn positions_account_and_cells_survive(place: Place) {
+    let store = place.open().await;
+    let kafka = |index| Partition { topic: Topic::Sends, index };
+    let mut news = batch(7, &[touch(1, State::Delivered, 7, 1)]);
+    news.positions = BTreeMap::from([(kafka(0), 3), (kafka(11), 9)]);
+    news.aside = BTreeMap::from([(kafka(11), Aside { dead: 2, not_counted: 5 })]);
+    store.apply(&news).await.unwrap();
+    let before = cells(&store).await;
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.positions().await.unwrap(), news.positions);
+    let account = store.account().await.unwrap();
+    assert_eq!(account[&Partition::EMBEDDED], Account { applied: 1, ..Account::default() });
+    assert_eq!(account[&kafka(11)], Account { dead: 2, not_counted: 5, ..Account::default() });
+    assert_eq!(cells(&store).await, before);
+    assert_eq!(store.clock().await.unwrap(), at(7));
+    assert_eq!(store.apply(&news).await.unwrap().duplicate, 1);
+}
+
+async fn documents_change_together(place: Place) {
+    let store = place.open().await;
+    let put = |table, key: &str, value: Option<&'static str>| Put {
+        table,
+        key: key.into(),
+        value: value.map(|text| Bytes::from_static(text.as_bytes())),
+    };
+    let first = [
+        put(Table::Incidents, "a/b", Some("1")),
+        put(Table::Outbox, "a", Some("2")),
+        put(Table::Outbox, "b", Some("3")),
+    ];
+    store.save(first.to_vec()).await.unwrap();
+    store.save(vec![put(Table::Outbox, "a", None), put(Table::Incidents, "a/b", Some("4"))]).await.unwrap();
+    store.save(Vec::new()).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    let table = |pairs: &[(&str, &'static str)]| {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), Bytes::from_static(v.as_bytes())))
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(store.load(Table::Incidents).await.unwrap(), table(&[("a/b", "4")]));
+    assert_eq!(store.load(Table::Outbox).await.unwrap(), table(&[("b", "3")]));
+    assert_eq!(store.load(Table::Standings).await.unwrap(), table(&[]));
+}
+
+async fn mirrors_take_nothing_from_each_other(place: Place) {
+    let store = place.open().await;
+    let (a, b) = (Mirror::default(), Mirror::default());
+    for n in 0..4 {
+        let news: Vec<Touch> =
+            (0..20).map(|m| touch(n * 10 + m, State::Delivered, i64::from(n) * 60, n % 3 + 1)).collect();
+        store.apply(&batch(i64::from(n) * 60, &news)).await.unwrap();
+        store.refresh(&a).await.unwrap();
+    }
+    let (x, y, z) = tokio::join!(store.refresh(&b), store.refresh(&a), store.refresh(&b));
+    x.and(y).and(z).unwrap();
+    let fresh = cells(&store).await;
+    assert_eq!(fresh.len(), 3);
+    for mirror in [&a, &b] {
+        mirror.read(|cells| assert_eq!(buckets(cells, |_| true), buckets(&fresh, |_| true)));
+    }
+    // A mirror outlives the store's handle, and one that followed another store starts anew.
+    store.close().await;
+    drop(store);
+    place.open().await.refresh(&a).await.unwrap();
+    a.read(|cells| assert_eq!(cells, &fresh));
+    Place::redis(1).open().await.refresh(&a).await.unwrap();
+    assert!(a.read(Cells::is_empty));
+}
+
+async fn records_without_news_are_accounted_for(place: Place) {
+    let store = place.open().await;
+    let registry = registry("acme");
+    let receipt = record(&Fact { message: 0, received: 5, says: Says::receipt(State::Sent) }, "acme");
+    let record = |offset, record: Option<Record>| Taken { partition: Partition::EMBEDDED, offset, record };
+    let dead = Record { value: Bytes::from_static(b"{}"), ..receipt.clone() };
+    let aside = Record { topic: Topic::Consent, ..receipt.clone() };
+    let records =
+        vec![record(7, Some(receipt)), record(8, None), record(9, Some(dead)), record(10, Some(aside))];
+    let taken = Batch { records, caught_up: true };
+    let account = store.apply(&Apply::of(&taken, at(5), &registry)).await.unwrap();
+    assert_eq!(account, Account { applied: 1, dead: 2, not_counted: 1, ..Account::default() });
+    assert_eq!(store.account().await.unwrap(), BTreeMap::from([(Partition::EMBEDDED, account)]));
+    assert_eq!(store.positions().await.unwrap(), BTreeMap::from([(Partition::EMBEDDED, 11)]));
+}
+
+async fn batches_may_be_large_or_empty(place: Place) {
+    let store = place.open().await;
+    assert_eq!(store.apply(&Apply::default()).await.unwrap(), Account::default());
+    let news: Vec<Touch> = (0..6_000).map(|m| touch(m, State::Sent, 0, 1)).collect();
+    assert_eq!(store.apply(&batch(0, &news)).await.unwrap().applied, 6_000);
+    assert_eq!(store.apply(&batch(0, &news)).await.unwrap().duplicate, 6_000);
+    assert_eq!(total(&cells(&store).await, 1), counted(Counter::SENT, 6_000));
+    store.ready().await.unwrap();
+    assert!(store.lease("a", Duration::from_secs(60)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_holder_at_a_time_has_the_lease() {
+    let (place, long) = (Place::redis(1), Duration::from_secs(60));
+    let (a, b) = (place.open().await, place.open().await);
+    let token = a.lease("a", long).await.unwrap().unwrap();
+    assert_eq!(b.lease("b", long).await.unwrap(), None);
+    assert_eq!(a.lease("a", Duration::from_millis(1)).await.unwrap(), Some(token));
+    let next = loop {
+        if let Some(next) = b.lease("b", long).await.unwrap() {
+            break next;
+        }
+    };
+    assert!(next > token);
+}
+
+#[tokio::test]
+async fn slots_are_fixed_and_lost_functions_come_back() {
+    let place = Place::redis(1);
+    let store = place.open().await;
+    let Place::Redis { prefix, .. } = &place else { unreachable!() };
+    let url = Secret::new(harness::redis_url());
+    let told = Store::redis(&url, prefix, 2).await.unwrap_err().to_string();
+    assert!(told.contains("slots 1, not 2; set state.slots"), "{told}");
+    let mut connection =
+        ::redis::Client::open(url.expose()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    ::redis::cmd("FUNCTION").arg("DELETE").arg("sounder_v1").exec_async(&mut connection).await.unwrap();
+    assert_eq!(store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap().applied, 1);
+}
+
+#[tokio::test]
+async fn a_directory_has_one_owner_and_a_damaged_one_is_moved_aside() {
+    let place = Place::directory();
+    let store = place.open().await;
+    store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap();
+    let Place::Directory(dir) = &place else { unreachable!() };
+    let state = dir.path().join("state");
+    let told = Store::embedded(&state).unwrap_err().to_string();
+    assert!(told.contains("in use by another process"), "{told}");
+    store.close().await;
+    assert!(store.positions().await.is_err() && store.ready().await.is_err());
+    damage(&state);
+    let store = place.open().await;
+    assert_eq!(store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap().applied, 1);
+    assert!(dir.path().join("state.broken-1").is_dir());
+}
+
+#[tokio::test]
+async fn a_directory_of_another_format_is_refused() {
+    let place = Place::directory();
+    place.open().await.close().await;
+    let Place::Directory(dir) = &place else { unreachable!() };
+    let state = dir.path().join("state");
+    {
+        let db = fjall::Database::builder(&state).open().unwrap();
+        let meta = db.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
+        meta.insert("format", "99").unwrap();
+    }
+    let told = Store::embedded(&state).unwrap_err().to_string();
+    assert!(told.contains("holds format 99 and this version of Sounder reads format 1"), "{told}");
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_answer_is_said_so_without_its_password() {
+    let url = Secret::new("redis://:hunter2@127.0.0.1:1".into());
+    let error = Store::redis(&url, "sounder", 1).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+async fn keys(pattern: &str) -> Vec<String> {
+    let client = ::redis::Client::open(harness::redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    ::redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap()
+}
+
+/// Overwrites every file but the lock.
+fn damage(dir: &std::path::Path) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            damage(&path);
+        } else if entry.file_name() != "lock" {
+            std::fs::write(path, b"nonsense nonsense nonsense nonsense").unwrap();
+        }
+    }
+}
+
+// Random histories.
+
+/// One event as it was told: what a naive reader needs and nothing packed.
+#[derive(Clone, Debug)]
+struct Fact {
+    message: u8,
+    received: i64,
+    says: Says,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    Receipt {
+        state: State,
+        class: FailureClass,
+        occurred: Option<i64>,
+        sent: Option<i64>,
+        number: Option<u8>,
+    },
+    Send {
+        sent: i64,
+        number: u8,
+    },
+}
+
+impl Says {
+    fn receipt(state: State) -> Self {
+        Self::Receipt { state, class: FailureClass::Unknown, occurred: None, sent: None, number: Some(0) }
+    }
+}
+
+/// A history and the two ways in which it is told.
+#[derive(Clone, Debug)]
+struct History {
+    facts: Vec<Fact>,
+    tellings: [Telling; 3],
+}
+
+/// Which fact comes when (each at least once), where batches end, and the clock of each batch.
+#[derive(Clone, Debug)]
+struct Telling {
+    order: Vec<usize>,
+    batches: Vec<(usize, i64)>,
+}
+
+const SPAN: i64 = 4 * DAY;
+const NUMBERS: [&str; 4] = ["+18005550001", "+18005550002", "71441", "+18005550099"];
+/// The number that the connection is configured with.
+const CONFIGURED: u8 = 3;
+
+fn histories() -> impl Strategy<Value = History> {
+    let state = prop::sample::select(vec![
+        State::Unknown,
+        State::Accepted,
+        State::Sent,
+        State::Delivered,
+        State::Canceled,
+        State::Blocked,
+        State::Failed,
+        State::Failed,
+    ]);
+    // Few seconds, so that many are equal.
+    let occurred = prop::option::weighted(0.8, 1..4_i64);
+    let class = prop::sample::select(FailureClass::ALL.to_vec());
+    let receipt = (state, class, occurred, prop::option::of(0..SPAN), prop::option::of(0..4_u8)).prop_map(
+        |(state, class, occurred, sent, number)| Says::Receipt { state, class, occurred, sent, number },
+    );
+    let send = (0..SPAN, 0..4_u8).prop_map(|(sent, number)| Says::Send { sent, number });
+    let says = prop_oneof![4 => receipt, 1 => send];
+    let fact =
+        (0..6_u8, 0..SPAN, says).prop_map(|(message, received, says)| Fact { message, received, says });
+    prop::collection::vec(fact, 1..40).prop_flat_map(|facts| {
+        let telling = telling(facts.len());
+        (Just(facts), [telling.clone(), telling.clone(), telling])
+            .prop_map(|(facts, tellings)| History { facts, tellings })
+    })
+}
+
+fn telling(facts: usize) -> impl Strategy<Value = Telling> + Clone {
+    let again = prop::collection::vec(0..facts, 0..facts);
+    let order = again
+        .prop_flat_map(move |again| Just((0..facts).chain(again).collect::<Vec<usize>>()).prop_shuffle());
+    (order, prop::collection::vec((1..12_usize, 0..SPAN), 1..6))
+        .prop_map(|(order, batches)| Telling { order, batches })
+}
+
+#[test]
+fn any_telling_of_a_history_gives_the_cells_of_its_definition() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let places = [Place::directory(), Place::redis(1), Place::redis(3)];
+    let stores: Vec<Store> = runtime.block_on(async {
+        let mut stores = Vec::new();
+        for place in &places {
+            stores.push(place.open().await);
+        }
+        stores
+    });
+    let mirrors = [Mirror::default(), Mirror::default(), Mirror::default()];
+    let config = ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = AtomicU32::new(0);
+    TestRunner::new(config)
+        .run(&histories(), |history| {
+            // Cases share the stores; their own connection keeps them apart.
+            let connection = format!("case{}", cases.fetch_add(1, Relaxed));
+            let expected = definition(&history.facts, &connection);
+            for ((store, mirror), telling) in stores.iter().zip(&mirrors).zip(&history.tellings) {
+                runtime.block_on(tell(store, &history.facts, telling, &connection));
+                runtime.block_on(store.refresh(mirror)).unwrap();
+                let mine = |key: &CellKey| key.connection.as_str() == connection;
+                let found = mirror.read(|cells| buckets(cells, mine));
+                prop_assert_eq!(&found, &expected, "{:?}", store);
+            }
+            Ok(())
+        })
+        .unwrap();
+    // What the mirrors followed step by step is what a new one reads at once.
+    for (store, mirror) in stores.iter().zip(&mirrors) {
+        let fresh = runtime.block_on(cells(store));
+        mirror.read(|cells| assert_eq!(buckets(cells, |_| true), buckets(&fresh, |_| true)));
+    }
+}
+
+async fn tell(store: &Store, facts: &[Fact], telling: &Telling, connection: &str) {
+    let registry = registry(connection);
+    let (mut rest, mut sizes) = (&telling.order[..], telling.batches.iter().cycle());
+    while let (false, Some((size, clock))) = (rest.is_empty(), sizes.next()) {
+        let (now, later) = rest.split_at(rest.len().min(*size));
+        rest = later;
+        let taken = |(offset, fact): (u64, &usize)| Taken {
+            partition: Partition { topic: Topic::Receipts, index: i32::try_from(offset % 2).unwrap() },
+            offset,
+            record: Some(record(&facts[*fact], connection)),
+        };
+        let batch = Batch { records: (0..).zip(now).map(taken).collect(), caught_up: rest.is_empty() };
+        let account = store.apply(&Apply::of(&batch, at(*clock), &registry)).await.unwrap();
+        assert_eq!(account.applied + account.duplicate, batch.records.len() as u64, "{account:?}");
+    }
+    store.expire(at(SPAN)).await.unwrap();
+}
+
+/// The cells as `Health` in the documentation defines them, computed from all that was heard.
+fn definition(facts: &[Fact], connection: &str) -> BTreeMap<(CellKey, Bucket), Vec<(usize, i64)>> {
+    let mut counts: BTreeMap<(CellKey, Bucket), BTreeMap<usize, i64>> = BTreeMap::new();
+    let messages: BTreeSet<u8> = facts.iter().map(|fact| fact.message).collect();
+    for message in messages {
+        let heard: Vec<&Fact> = facts.iter().filter(|fact| fact.message == message).collect();
+        let cell = where_it_counts(&heard, connection);
+        let second = START + when_it_counts(&heard);
+        let counter = what_it_counts_as(&heard);
+        let minute = u32::try_from(second / 60).unwrap();
+        let mut add =
+            |bucket| *counts.entry((cell.clone(), bucket)).or_default().entry(counter).or_default() += 1;
+        add(Bucket::Hour(minute / 60));
+        // Minutes are kept for 25 h before the clock, which the test ends at the span's end.
+        if i64::from(minute) >= (START + SPAN - 25 * 3600) / 60 {
+            add(Bucket::Minute(minute));
+        }
+    }
+    counts.into_iter().map(|(at, counters)| (at, counters.into_iter().collect())).collect()
+}
+
+/// Rank, then the provider's time, then severity, then the class listed first.
+fn what_it_counts_as(heard: &[&Fact]) -> usize {
+    let mut words = Vec::new();
+    for fact in heard {
+        let Says::Receipt { state, class, occurred, .. } = &fact.says else { continue };
+        let (rank, severity, counter) = match state {
+            State::Unknown => (0, 0, 0),
+            State::Accepted => (1, 0, 1),
+            State::Sent => (2, 0, 2),
+            State::Delivered => (3, 0, 3),
+            State::Canceled => (3, 1, 4),
+            State::Blocked => (3, 2, 5),
+            State::Failed => (3, 3, 6 + *class as usize),
+        };
+        let listed_first = if *state == State::Failed { -(*class as i32) } else { 0 };
+        words.push(((rank, *occurred, severity, listed_first), counter));
+    }
+    words.sort_unstable();
+    words.last().map_or(0, |(_, counter)| *counter)
+}
+
+/// The earliest time of the best source: registered send, provider, receiver.
+fn when_it_counts(heard: &[&Fact]) -> i64 {
+    let sends = heard.iter().filter_map(|fact| match fact.says {
+        Says::Send { sent, .. } => Some(sent),
+        Says::Receipt { .. } => None,
+    });
+    // A provider's sent time after the receipt came in is taken as that.
+    let provider = heard.iter().filter_map(|fact| match fact.says {
+        Says::Receipt { sent, .. } => Some(sent?.min(fact.received)),
+        Says::Send { .. } => None,
+    });
+    let received = heard.iter().map(|fact| fact.received).min();
+    sends.min().or(provider.min()).or(received).unwrap()
+}
+
+/// The cell of the best source: registered send, receipt, connection; otherwise unattributed.
+fn where_it_counts(heard: &[&Fact], connection: &str) -> CellKey {
+    let best = |source: &dyn Fn(&Fact) -> Option<u8>| {
+        let named = heard.iter().filter_map(|fact| source(fact));
+        named.map(|number| numbered(number, connection)).min_by_key(CellKey::id)
+    };
+    let sent = best(&|fact| match fact.says {
+        Says::Send { number, .. } => Some(number),
+        Says::Receipt { .. } => None,
+    });
+    let receipt = |fact: &Fact| match fact.says {
+        Says::Receipt { number, .. } => number,
+        Says::Send { .. } => None,
+    };
+    sent.or_else(|| best(&|fact| receipt(fact).filter(|number| *number != CONFIGURED)))
+        .or_else(|| best(&receipt))
+        .unwrap_or(CellKey { number: None, list: None, connection: ConnectionId::parse(connection).unwrap() })
+}
+
+fn numbered(number: u8, connection: &str) -> CellKey {
+    CellKey {
+        number: Number::parse(NUMBERS[usize::from(number)]),
+        connection: ConnectionId::parse(connection).unwrap(),
+        list: list(number),
+    }
+}
+
+fn list(number: u8) -> Option<ListId> {
+    (number == 1).then(|| ListId::parse("spring").unwrap())
+}
+
+fn record(fact: &Fact, connection: &str) -> Record {
+    let connection = ConnectionId::parse(connection).unwrap();
+    let message_id = Some(format!("SM{}", fact.message));
+    let received_at = at(fact.received);
+    let number = |number: u8| Number::parse(NUMBERS[usize::from(number)]).unwrap();
+    let body = match &fact.says {
+        Says::Send { sent, number: n } => Body::Send(Send {
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            message_id,
+            reference: None,
+            number: number(*n),
+            list: list(*n),
+            recipient: None,
+            sent_at: at(*sent),
+            received_at,
+        }),
+        Says::Receipt { state, class, occurred, sent, number: n } => Body::Receipt(Receipt {
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            message_id,
+            reference: None,
+            number: n.map(number),
+            list: n.and_then(list),
+            recipient: None,
+            country: None,
+            network: Some("310 \"260\"".into()),
+            state: *state,
+            is_final: state.is_terminal(),
+            failure: (*state == State::Failed).then(|| Failure {
+                class: *class,
+                code: "1".into(),
+                text: "A sentence.".into(),
+                blames: Blames::Provider,
+            }),
+            provider_status: "x".into(),
+            segments: Some(2),
+            price: None,
+            sent_at: sent.map(at),
+            occurred_at: occurred.map(Timestamp::from_seconds),
+            received_at,
+        }),
+    };
+    Event { id: EventId::of(&connection, &["any"]), body }.record(None)
+}
+
+fn registry(connection: &str) -> Registry {
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let second = Duration::from_secs(1);
+    Registry::new(&Config {
+        receive: config::Receive {
+            listen: loopback,
+            public_url: String::new(),
+            body_bytes_max: 1,
+            header_timeout: second,
+            body_timeout: second,
+            connections_max: 1,
+            in_flight_max: 1,
+            answer_deadline: second,
+            shutdown_timeout: second,
+            trusted_proxies: Vec::new(),
+        },
+        stream: config::Stream {
+            kind: config::StreamKind::Embedded,
+            dir: "data".into(),
+            retention: second,
+            retention_bytes: 1,
+        },
+        state: config::State { kind: config::StateKind::Embedded, slots: 1 },
+        connections: vec![config::Connection {
+            id: ConnectionId::parse(connection).unwrap(),
+            provider: Provider::Lime,
+            public_url: String::new(),
+            auth: config::Auth::default(),
+            number: Number::parse(NUMBERS[usize::from(CONFIGURED)]),
+            rate_limit: None,
+            timezone: "UTC".into(),
+            mapping: config::Mapping::default(),
+        }],
+        lists: Vec::new(),
+        numbers: Vec::new(),
+        health: config::Health::default(),
+        alert: config::Alert::default(),
+        admin: config::Admin { listen: loopback, tokens: Vec::new() },
+        privacy: config::Privacy {
+            recipients: config::Recipients::Clear,
+            inbound_text: config::InboundText::Drop,
+            dead_letters: config::DeadLetters::Digest,
+        },
+        warnings: Vec::new(),
+    })
+}
+
+// What the tests are told in.
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_seconds(START + second)
+}
+
+fn cell(number: u32) -> CellKey {
+    let number = Number::parse(&format!("+1800555{number:04}"));
+    CellKey { number, connection: ConnectionId::parse("acme").unwrap(), list: ListId::parse("spring") }
+}
+
+/// News of a message that is on a numbered cell, received at a second.
+fn touch(message: u32, state: State, second: i64, number: u32) -> Touch {
+    let mut identity = [0; 16];
+    for (part, bytes) in identity.chunks_mut(4).zip([7_u32, 11, 13, 1]) {
+        part.copy_from_slice(&message.wrapping_mul(bytes.wrapping_mul(2_654_435_761)).to_be_bytes());
+    }
+    let heard = Heard {
+        outcome: Outcome::new(state, None, Some(at(second))),
+        cohort: Cohort::new(CohortSource::ReceivedAt, at(second)),
+        placement: Placement::new(PlacementSource::Receipt, cell(number).id()),
+    };
+    Touch { identity, heard, received_at: at(second) }
+}
+
+fn batch(clock: i64, touches: &[Touch]) -> Apply {
+    Apply {
+        touches: touches.iter().map(|touch| (Partition::EMBEDDED, touch.clone())).collect(),
+        cells: (1..=3)
+            .map(cell)
+            .filter(|key| touches.iter().any(|t| t.heard.placement.cell() == key.id()))
+            .collect(),
+        clock: at(clock),
+        ..Apply::default()
+    }
+}
+
+async fn cells(store: &Store) -> Cells {
+    let mirror = Mirror::default();
+    store.refresh(&mirror).await.unwrap();
+    mirror.read(Cells::clone)
+}
+
+fn total(cells: &Cells, number: u32) -> Counters {
+    let id = cell(number).id();
+    cells.iter().find(|(found, _)| *found == id).map_or_else(Counters::default, |(_, cell)| cell.totals())
+}
+
+fn counted(counter: Counter, messages: i64) -> Counters {
+    let mut counters = Counters::default();
+    counters.add(counter, messages);
+    counters
+}
+
+fn buckets(cells: &Cells, of: impl Fn(&CellKey) -> bool) -> BTreeMap<(CellKey, Bucket), Vec<(usize, i64)>> {
+    let mut buckets = BTreeMap::new();
+    for (_, cell) in cells.iter().filter(|(_, cell)| of(&cell.key)) {
+        for (bucket, counters) in cell.buckets() {
+            let counts = counters.iter().filter(|(_, count)| *count != 0).collect();
+            buckets.insert((cell.key.clone(), bucket), counts);
+        }
+    }
+    buckets
+}
