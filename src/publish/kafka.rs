@@ -240,8 +240,10 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::config::Secret;
 
+    /// Patient unless `properties` say otherwise: a laden machine may take seconds over a first batch.
     fn config(brokers: String, properties: &[(&str, &str)]) -> Kafka {
-        let properties = properties.iter().map(|(k, v)| ((*k).into(), Secret::new((*v).into()))).collect();
+        let patience = [("message.timeout.ms", "60000")];
+        let properties = patience.iter().chain(properties).map(|(k, v)| ((*k).into(), Secret::new((*v).into()))).collect();
         Kafka {
             brokers,
             topic_prefix: "t.".into(),
@@ -279,15 +281,15 @@ mod tests {
         let cluster = cluster();
         let config = config(cluster.bootstrap_servers(), &[("message.timeout.ms", "1000")]);
         let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
-        kafka.publish(&records(20)).await.unwrap();
-        kafka.ready().unwrap();
+        let works = async || while kafka.publish(&records(2)).await.is_err() || kafka.ready().is_err() {};
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, works()).await.unwrap();
         cluster.broker_down(1).unwrap();
         let error = kafka.publish(&records(2)).await.unwrap_err();
         assert!(matches!(error, Error::NotAcknowledged(_)), "{error}");
         assert!(kafka.ready().is_err());
         cluster.broker_up(1).unwrap();
-        let back = async { while kafka.publish(&records(2)).await.is_err() || kafka.ready().is_err() {} };
-        tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+        tokio::time::timeout(patience, works()).await.unwrap();
     }
 
     #[tokio::test]
