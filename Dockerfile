@@ -1,10 +1,11 @@
 # syntax=docker/dockerfile:1
 # One binary on Debian's slim image: librdkafka and OpenSSL are linked in, the rest is in every Debian.
 FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends gcc g++ make perl pkg-config && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends gcc make perl && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # The manifest names the benches, so cargo wants to see them.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY benches benches
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \

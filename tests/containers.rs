@@ -8,7 +8,7 @@ use std::path::Path;
 use sounder::config::{AdminRole, Config, Role, Source, StateKind, StreamKind, load};
 
 /// What the build may see of the repository.
-const COPIED: [&str; 4] = ["Cargo.toml", "Cargo.lock", "benches", "src"];
+const COPIED: [&str; 5] = ["Cargo.toml", "Cargo.lock", ".cargo", "benches", "src"];
 /// Tags that name whatever is newest.
 const MOVING: [&str; 6] = ["", "latest", "stable", "slim", "alpine", "edge"];
 
