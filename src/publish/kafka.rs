@@ -243,7 +243,8 @@ mod tests {
     /// Patient unless `properties` say otherwise: a laden machine may take seconds over a first batch.
     fn config(brokers: String, properties: &[(&str, &str)]) -> Kafka {
         let patience = [("message.timeout.ms", "60000")];
-        let properties = patience.iter().chain(properties).map(|(k, v)| ((*k).into(), Secret::new((*v).into()))).collect();
+        let properties =
+            patience.iter().chain(properties).map(|(k, v)| ((*k).into(), Secret::new((*v).into()))).collect();
         Kafka {
             brokers,
             topic_prefix: "t.".into(),
