@@ -173,7 +173,8 @@ impl Daemon {
     /// Swaps connections, secrets, lists, numbers and thresholds for newly read ones. Listeners and
     /// backends stay as they are.
     pub fn reload(&self, config: &Config) {
-        self.registry.store(Arc::new(Registry::new(config)));
+        let next = Registry::new(config).keeping_readable(&self.registry.load());
+        self.registry.store(Arc::new(next));
     }
 
     /// Runs until a task ends that should not have.

@@ -44,6 +44,20 @@ impl Registry {
         }
     }
 
+    /// Keeps, of an earlier snapshot, the connections whose secrets can be read no more: a file that
+    /// is away for a moment must not close them.
+    #[must_use]
+    pub fn keeping_readable(mut self, earlier: &Self) -> Self {
+        for (id, connection) in &mut self.connections {
+            if connection.auth.is_unreadable
+                && let Some(known) = earlier.connections.get(id)
+            {
+                *connection = Arc::clone(known);
+            }
+        }
+        self
+    }
+
     /// The connection a URL names.
     pub fn connection(&self, id: &str) -> Option<&Arc<Connection>> {
         self.connections.get(id)

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Shared;
 use crate::alert::Status;
+use crate::registry::Registry;
 
 /// One thing the daemon needs, and whether it has it.
 #[derive(Debug, Serialize)]
@@ -39,6 +40,20 @@ fn discord(status: &Status) -> Result<(), String> {
     }
 }
 
+/// Connections that are closed because a secret of theirs could not be read. The others go on.
+fn connections(registry: &Registry) -> Result<(), String> {
+    let all = registry.connections();
+    let closed: Vec<&str> =
+        all.filter(|found| found.auth.is_unreadable).map(|found| found.id.as_str()).collect();
+    match closed.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "secrets of {} could not be read: its webhooks are answered 503; see `sounder check`, then send SIGHUP",
+            closed.join(", ")
+        )),
+    }
+}
+
 /// `GET /readyz`: 200 or 503. A receiver is ready when its stream takes events: an outage of the
 /// state or of Discord is told in the checks and must not turn webhooks away.
 pub(super) async fn readyz(State(view): State<Shared>) -> Response {
@@ -47,6 +62,7 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
         checks.push(Check::of("stream", publisher.ready()));
     }
     let takes_events = checks.iter().all(|check| check.ok);
+    checks.push(Check::of("connections", connections(&view.rails.registry.load())));
     if let Some(observer) = &view.observer {
         checks.push(Check::of("state", observer.store.ready().await));
         let reading = observer.progress.last();
@@ -59,7 +75,7 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
     let essential = if view.publisher.is_some() {
         takes_events
     } else {
-        checks.iter().filter(|check| check.name != "discord").all(|check| check.ok)
+        checks.iter().filter(|check| !["discord", "connections"].contains(&check.name)).all(|check| check.ok)
     };
     let status = if essential { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: essential, checks })).into_response()

@@ -1,13 +1,13 @@
 //! `check`: a configuration in, every mistake in it out, or what it means. It leaves no trace, and
-//! shows no secret unless it is asked to.
+//! shows no secret.
 
 use std::future::Future;
 use std::pin::Pin;
 
+use super::url::{TWILIO_RETRIES, callback, placeholder};
 use super::{Failure, Global, output};
 use crate::alert::Discord;
 use crate::config::{self, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind};
-use crate::event::Provider;
 use crate::publish;
 use crate::tally::Store;
 
@@ -17,9 +17,6 @@ pub struct Args {
     /// Also contact the services that are configured
     #[arg(long)]
     pub online: bool,
-    /// Write path secrets out in the URLs to paste
-    #[arg(long)]
-    pub show_secrets: bool,
 }
 
 /// A service that `--online` contacts.
@@ -71,7 +68,7 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Ok(loaded) => loaded,
         Err(mistakes) => return refuse(mistakes, global),
     };
-    let urls = urls(&config, if args.show_secrets { Show::Secrets } else { Show::Placeholders });
+    let urls = urls(&config);
     match global.json {
         true => output::json(&serde_json::json!({
             "mistakes": [],
@@ -109,36 +106,13 @@ async fn contact(config: &Config, probes: &[Probe]) -> Result<(), Failure> {
     }
 }
 
-/// What makes Twilio try a status callback again five times, on whatever went wrong: without it one
-/// that fails is lost. A fragment is for Twilio alone and is not sent.
-const TWILIO_RETRIES: &str = "#rc=5&rp=all";
-
-/// What is shown of path secrets.
-#[derive(Clone, Copy)]
-enum Show {
-    Placeholders,
-    Secrets,
-}
-
-/// The URL to give the provider, for each connection and each of its path secrets.
-fn urls(config: &Config, show: Show) -> Vec<(String, String)> {
+/// The URL to give the provider, for each connection.
+fn urls(config: &Config) -> Vec<(String, String)> {
     let of = |connection: &Connection| {
-        let id = connection.id.to_string();
-        let base = format!("{}/hooks/{}", connection.public_url, connection.id);
-        let retries = match connection.provider {
-            Provider::Twilio => TWILIO_RETRIES,
-            Provider::Infobip | Provider::Cm | Provider::Lime => "",
-        };
-        match (connection.auth.path_secrets.as_slice(), show) {
-            ([], _) => vec![(id, format!("{base}{retries}"))],
-            (_, Show::Placeholders) => vec![(id, format!("{base}/{{secret}}{retries}"))],
-            (secrets, Show::Secrets) => secrets
-                .iter()
-                .map(|secret| (id.clone(), format!("{base}/{}{retries}", secret.expose())))
-                .collect(),
-        }
+        let secret = placeholder(&connection.auth.path_secrets);
+        (connection.id.to_string(), callback(connection, secret))
     };
-    config.connections.iter().flat_map(of).collect()
+    config.connections.iter().map(of).collect()
 }
 
 fn summary(config: &Config, name: &str, urls: &[(String, String)]) -> String {
@@ -173,7 +147,7 @@ fn summary(config: &Config, name: &str, urls: &[(String, String)]) -> String {
     }
     for (mark, meaning) in [
         (TWILIO_RETRIES, "what follows # is for Twilio: try a failed status callback again, five times"),
-        ("{secret}", "{secret} is a path secret of the connection; --show-secrets writes it out"),
+        ("{secret}", "{secret} is a path secret of the connection; `sounder url` writes it out"),
     ] {
         if urls.iter().any(|(_, url)| url.contains(mark)) {
             text += &format!("  {meaning}\n");
@@ -204,19 +178,16 @@ mod tests {
     #[test]
     fn a_summary_names_the_urls_to_paste_and_no_secret() {
         let config = config::load(&Source::of(TEXT)).unwrap();
-        let text = summary(&config, "sounder.toml", &urls(&config, Show::Placeholders));
+        let text = summary(&config, "sounder.toml", &urls(&config));
         assert!(text.contains("https://hooks.example.com/hooks/acme-cm/{secret}"), "{text}");
         assert!(!text.contains("0123456789abcdef"), "{text}");
-        let shown = urls(&config, Show::Secrets);
-        assert_eq!(shown[1].1, "https://hooks.example.com/hooks/acme-cm/0123456789abcdef-old");
-        assert_eq!(shown.len(), 2);
     }
 
     #[test]
     fn twilios_url_asks_for_retries_and_the_summary_says_what_that_is() {
         let twilio = TEXT.replace("path_secrets", "auth_tokens").replace("\"cm\"", "\"twilio\"");
         let config = config::load(&Source::of(&twilio)).unwrap();
-        let text = summary(&config, "sounder.toml", &urls(&config, Show::Placeholders));
+        let text = summary(&config, "sounder.toml", &urls(&config));
         assert!(text.contains("/hooks/acme-cm#rc=5&rp=all\n  what follows #"), "{text}");
     }
 

@@ -8,6 +8,7 @@ pub mod schema;
 pub mod secret;
 pub mod serve;
 pub mod simulate;
+pub mod url;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -63,6 +64,8 @@ pub enum Command {
     Simulate(simulate::Args),
     /// Report every mistake in the configuration, with its line and the remedy
     Check(check::Args),
+    /// Print the URL to give a connection's provider, with its path secret
+    Url(url::Args),
     /// Print the JSON Schema of the events
     Schema(schema::Args),
     /// Make a secret
@@ -113,6 +116,14 @@ impl Global {
         Ok(config::load(&Source::find(self.config.as_deref(), key)?)?)
     }
 
+    /// The configuration in which the daemon runs: a connection whose secrets cannot be read is closed.
+    ///
+    /// # Errors
+    /// Every other mistake in it.
+    pub fn load_to_serve(&self) -> Result<Config, Failure> {
+        Ok(config::load_to_serve(&Source::find(self.config.as_deref(), PrivacyKey::Keep)?)?)
+    }
+
     /// Starts the log of a command whose own output is what matters: only what is wrong.
     ///
     /// # Errors
@@ -160,6 +171,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Demo(args)) => demo::run(args, global).await,
         Some(Command::Simulate(args)) => simulate::run(args, global).await,
         Some(Command::Check(args)) => check::run(args, global).await,
+        Some(Command::Url(args)) => url::run(args, global),
         Some(Command::Schema(args)) => schema::run(args, global),
         Some(Command::Secret(args)) => secret::run(args, global),
     }

@@ -6,7 +6,7 @@ use super::{Failure, Global};
 use crate::admin::Extras;
 use crate::app::{self, Daemon, StartError};
 use crate::clock::Clock;
-use crate::config::{PrivacyKey, Role};
+use crate::config::{Config, Role};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ impl From<StartError> for Failure {
 /// When the configuration is wrong or cannot run in this role, a service it needs does not answer,
 /// or a part of it ends unasked.
 pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
-    let config = global.load(PrivacyKey::Keep)?;
+    let config = global.load_to_serve()?;
     if let Some(sentence) = config.refuse(args.role) {
         return Err(Failure::Usage(sentence));
     }
@@ -45,6 +45,7 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    complain_of_unreadable(&config);
     let signals = Signals::listen().map_err(|error| Failure::Internal(error.into()))?;
     let daemon = app::start(config, args.role, Clock::wall(), Extras::default()).await?;
     tracing::info!(
@@ -107,11 +108,22 @@ async fn attend(mut daemon: Daemon, mut signals: Signals, global: &Global) -> Re
 
 /// What is wrong is not taken over; the daemon goes on with what it has.
 fn reload(daemon: &Daemon, global: &Global) {
-    match global.load(PrivacyKey::Keep) {
+    match global.load_to_serve() {
         Ok(config) => {
+            complain_of_unreadable(&config);
             daemon.reload(&config);
             tracing::info!("secrets, lists, numbers and thresholds are reloaded");
         }
         Err(failure) => tracing::error!("the configuration was not reloaded: {failure}"),
+    }
+}
+
+fn complain_of_unreadable(config: &Config) {
+    for mistake in &config.unreadable {
+        let (key, what) = (&mistake.key, &mistake.what);
+        tracing::error!(
+            "{key} {what}: webhooks of this connection are answered 503 until SIGHUP finds it; {}",
+            mistake.remedy
+        );
     }
 }

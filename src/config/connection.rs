@@ -2,14 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
-
-use super::Secret;
+use super::auth::{self, Auth};
 use super::receive::warn_of_plain_http;
 use super::section::Section;
-use super::value::{
-    choice, connection_id, header, network, path_secret, provider, secret, sender, text, timezone, url, whole,
-};
+use super::value::{connection_id, provider, secret, sender, text, timezone, url, whole};
 use crate::event::{ConnectionId, Number, Provider};
 
 /// One provider account's way in: `[[connection]]`.
@@ -31,64 +27,6 @@ pub struct Connection {
     pub timezone: String,
     /// Lime: which field holds what.
     pub mapping: Mapping,
-}
-
-/// How a webhook proves where it comes from. Every part that is configured must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Auth {
-    /// Twilio auth tokens that sign.
-    pub auth_tokens: Vec<Secret>,
-    /// Secrets accepted as the URL's last segment.
-    pub path_secrets: Vec<Secret>,
-    /// Basic credentials.
-    pub basic: Option<Basic>,
-    /// A body HMAC (Infobip).
-    pub hmac: Option<Hmac>,
-    /// Addresses webhooks may come from.
-    pub allow_from: Vec<IpNet>,
-}
-
-/// Basic credentials.
-#[derive(Clone, Debug)]
-pub struct Basic {
-    /// User name.
-    pub user: String,
-    /// Password.
-    pub password: Secret,
-}
-
-/// A keyed digest of the body in a header.
-#[derive(Clone, Debug)]
-pub struct Hmac {
-    /// Header that holds it, lower case.
-    pub header: String,
-    /// Digest.
-    pub algorithm: HmacAlgorithm,
-    /// Keys, each accepted.
-    pub secrets: Vec<Secret>,
-    /// What is signed.
-    pub scheme: HmacScheme,
-}
-
-/// Digests Infobip offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the digests' names")]
-pub enum HmacAlgorithm {
-    Md5,
-    Sha1,
-    Sha224,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-/// What an HMAC covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HmacScheme {
-    /// The body.
-    Body,
-    /// The value of `X-Ib-Exchange-Req-Timestamp`, then the body.
-    Exchange,
 }
 
 /// Lime: the field that holds each fact of a delivery receipt.
@@ -139,7 +77,7 @@ pub(super) fn read(tables: Vec<Section<'_>>, public_url: &str) -> Declared {
 fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, public_url: &str) -> Option<Connection> {
     let whose =
         table.required("provider", provider, "write provider = \"twilio\", \"infobip\", \"cm\" or \"lime\"");
-    let auth = read_auth(table, whose);
+    let auth = auth::read(table, whose);
     let own_url = table.get("public_url", url);
     if let Some(own) = &own_url {
         warn_of_plain_http(table, own);
@@ -171,8 +109,6 @@ fn default_timezone(provider: Provider) -> &'static str {
 }
 
 fn refuse_later(table: &mut Section<'_>) {
-    // Not having checked a header would be an open door, not a missing comfort.
-    table.later("header_token", "use path_secrets or basic, which are checked");
     table.later("reference_prefix", "name the sending number in number, with one connection a number");
     let nobody_calls = "Sounder does not call the provider's API yet";
     for key in ["account_sid", "user", "api_id"] {
@@ -182,95 +118,6 @@ fn refuse_later(table: &mut Section<'_>) {
         table.idle(key, secret, nobody_calls);
     }
     table.idle("api_url", url, nobody_calls);
-}
-
-fn read_auth(table: &mut Section<'_>, whose: Option<Provider>) -> Auth {
-    let is_written = ["auth_tokens", "path_secrets", "basic", "hmac"].map(|key| table.is_filled(key));
-    let auth = Auth {
-        auth_tokens: table.each("auth_tokens", secret),
-        path_secrets: table.each("path_secrets", path_secret),
-        basic: table.optional("basic").and_then(read_basic),
-        hmac: table.optional("hmac").and_then(read_hmac),
-        allow_from: table.each("allow_from", network),
-    };
-    match whose {
-        Some(Provider::Infobip | Provider::Cm | Provider::Lime) if is_written[0] => {
-            table.wrong(
-                "auth_tokens",
-                "is Twilio's way to sign",
-                "remove it; use path_secrets, or hmac for Infobip",
-            );
-        }
-        Some(Provider::Twilio | Provider::Cm | Provider::Lime) if is_written[3] => {
-            table.wrong(
-                "hmac",
-                "is Infobip's way to sign",
-                "remove it; use auth_tokens for Twilio, else path_secrets",
-            );
-        }
-        // A way that was written wrongly is a mistake of its own already.
-        Some(provider) if !is_written.contains(&true) => {
-            table.absent("", &no_proof(&auth), remedy_for_no_proof(provider));
-        }
-        _ => {}
-    }
-    auth
-}
-
-fn no_proof(auth: &Auth) -> String {
-    match auth.allow_from.is_empty() {
-        true => "has no way to authenticate".to_owned(),
-        false => "has no way to authenticate: allow_from alone is none, addresses are shared and spoofed"
-            .to_owned(),
-    }
-}
-
-fn remedy_for_no_proof(provider: Provider) -> &'static str {
-    match provider {
-        Provider::Twilio => "write auth_tokens = [\"env:TWILIO_AUTH_TOKEN\"], or path_secrets, or basic",
-        Provider::Infobip => "write path_secrets (make one with `sounder secret new`), basic or hmac",
-        Provider::Cm | Provider::Lime => "write path_secrets (make one with `sounder secret new`) or basic",
-    }
-}
-
-fn read_basic(mut table: Section<'_>) -> Option<Basic> {
-    let user = table.required("user", text, "write basic = { user = \"…\", password = \"env:…\" }");
-    let password = table.required("password", secret, "write password = \"env:NAME\"");
-    if user.as_ref().is_some_and(|user| user.contains(':')) {
-        table.wrong("user", "holds a colon, which basic credentials cannot", "choose another user name");
-    }
-    Some(Basic { user: user?, password: password? })
-}
-
-fn read_hmac(mut table: Section<'_>) -> Option<Hmac> {
-    let scheme = table.or(
-        "scheme",
-        choice(&[("body", HmacScheme::Body), ("exchange", HmacScheme::Exchange)]),
-        HmacScheme::Body,
-    );
-    let default_header = match scheme {
-        HmacScheme::Body => "x-hub-signature",
-        HmacScheme::Exchange => "x-ib-exchange-req-signature",
-    };
-    let algorithms = [
-        ("md5", HmacAlgorithm::Md5),
-        ("sha1", HmacAlgorithm::Sha1),
-        ("sha224", HmacAlgorithm::Sha224),
-        ("sha256", HmacAlgorithm::Sha256),
-        ("sha384", HmacAlgorithm::Sha384),
-        ("sha512", HmacAlgorithm::Sha512),
-    ];
-    let is_filled = table.is_filled("secrets");
-    let hmac = Hmac {
-        header: table.or("header", header, default_header.to_owned()),
-        algorithm: table.or("algorithm", choice(&algorithms), HmacAlgorithm::Sha256),
-        secrets: table.each("secrets", secret),
-        scheme,
-    };
-    if !is_filled {
-        table.absent("secrets", "is missing", "write secrets = [\"env:NAME\"]");
-    }
-    (!hmac.secrets.is_empty()).then_some(hmac)
 }
 
 fn read_mapping(table: &mut Section<'_>, whose: Option<Provider>) -> Mapping {

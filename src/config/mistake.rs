@@ -69,11 +69,18 @@ impl std::error::Error for Mistakes {}
 pub(super) struct Wrong {
     pub(super) what: String,
     pub(super) remedy: String,
+    /// What is written is right, but what it points to is not there.
+    pub(super) is_unreadable: bool,
 }
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into() }
+        Self { what: what.into(), remedy: remedy.into(), is_unreadable: false }
+    }
+
+    /// A secret that is not where it should be.
+    pub(super) fn unreadable(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_unreadable: true, ..Self::new(what, remedy) }
     }
 
     pub(super) fn at(self, place: &Place, key: &str) -> Mistake {
@@ -86,6 +93,8 @@ impl Wrong {
 #[derive(Default)]
 pub(super) struct Report {
     mistakes: RefCell<Vec<Mistake>>,
+    /// Secrets that connections can be closed without.
+    unreadable: RefCell<Vec<Mistake>>,
     warnings: RefCell<Vec<String>>,
     environment: BTreeMap<String, String>,
     is_broken: bool,
@@ -104,6 +113,18 @@ impl Report {
         if !mistakes.iter().any(follows) {
             mistakes.push(mistake);
         }
+    }
+
+    /// Reports a secret that is not where it should be.
+    pub(super) fn add_unreadable(&self, mistake: Mistake) {
+        self.unreadable.borrow_mut().push(mistake);
+    }
+
+    /// True when a secret under this path could not be read.
+    pub(super) fn holds_unreadable(&self, path: &str) -> bool {
+        let under =
+            |mistake: &Mistake| mistake.key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        self.unreadable.borrow().iter().any(under)
     }
 
     /// Reports what is wrong only because something else is absent.
@@ -125,12 +146,13 @@ impl Report {
         self.mistakes.borrow().is_empty()
     }
 
-    /// The warnings, or every mistake in the order of lines.
-    pub(super) fn close(self, file: &str) -> Result<Vec<String>, Mistakes> {
-        let mut mistakes = self.mistakes.into_inner();
+    /// The warnings and the unreadable secrets, or every mistake in the order of lines.
+    pub(super) fn close(self, file: &str) -> Result<(Vec<String>, Vec<Mistake>), Mistakes> {
+        let (mut mistakes, unreadable) = (self.mistakes.into_inner(), self.unreadable.into_inner());
         if mistakes.is_empty() {
-            return Ok(self.warnings.into_inner());
+            return Ok((self.warnings.into_inner(), unreadable));
         }
+        mistakes.extend(unreadable);
         mistakes.sort();
         mistakes.dedup();
         Err(Mistakes { file: file.to_owned(), mistakes })

@@ -9,6 +9,7 @@ mod value;
 mod receive;
 mod stream;
 mod state;
+mod auth;
 mod connection;
 mod list;
 mod health;
@@ -23,7 +24,10 @@ use section::Section;
 
 pub use admin::{Admin, AdminRole, AdminToken};
 pub use alert::{Alert, Discord};
-pub use connection::{Auth, Basic, Connection, Hmac, HmacAlgorithm, HmacScheme, Mapping};
+pub use auth::{
+    Auth, Basic, BodyToken, HeaderToken, Hmac, HmacAlgorithm, HmacScheme, SharedAlgorithm, SharedKey, Svix,
+};
+pub use connection::{Connection, Mapping};
 pub use health::{Gate, Health, Thresholds};
 pub use list::{List, NumberEntry, NumberKind, NumberStatus, Purpose};
 pub use mistake::{Mistake, Mistakes, Place};
@@ -61,6 +65,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// Settings that work but deserve a second thought, as sentences (a literal secret, say).
     pub warnings: Vec<String>,
+    /// Connections' secrets that could not be read: these connections take no webhooks.
+    pub unreadable: Vec<Mistake>,
 }
 
 /// Reads a configuration: what is written, or every mistake in it.
@@ -68,11 +74,24 @@ pub struct Config {
 /// # Errors
 /// Every mistake, in the order of lines.
 pub fn load(source: &Source) -> Result<Config, Mistakes> {
+    let config = load_to_serve(source)?;
+    match config.unreadable.is_empty() {
+        true => Ok(config),
+        false => Err(Mistakes { file: source.name.clone(), mistakes: config.unreadable }),
+    }
+}
+
+/// Reads a configuration as [`load`] does, but goes on without a connection's secret that cannot be
+/// read: that connection alone is closed.
+///
+/// # Errors
+/// Every other mistake, and such secrets beside them, in the order of lines.
+pub fn load_to_serve(source: &Source) -> Result<Config, Mistakes> {
     let (mut entries, mut syntax) = document::parse(&source.text);
     syntax.extend(document::override_with(&mut entries, &source.environment));
     let report = Report::new(syntax, source.environment.clone());
     let config = read(Section::root(&report, entries), source.privacy_key, &report);
-    report.close(&source.name).map(|warnings| Config { warnings, ..config })
+    report.close(&source.name).map(|(warnings, unreadable)| Config { warnings, unreadable, ..config })
 }
 
 fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
@@ -102,6 +121,7 @@ fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
         admin,
         privacy,
         warnings: Vec::new(),
+        unreadable: Vec::new(),
     }
 }
 

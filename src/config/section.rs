@@ -4,6 +4,9 @@
 use super::document::{Entries, Item, Value};
 use super::mistake::{Place, Report, Wrong, nearest};
 
+/// What the paths of connections that have an id begin with. Each can be closed by itself.
+const CONNECTION: &str = "connection.";
+
 /// A table being read.
 pub(super) struct Section<'r> {
     report: &'r Report,
@@ -184,6 +187,11 @@ impl<'r> Section<'r> {
         self.path = path;
     }
 
+    /// True when a secret of this section could not be read.
+    pub(super) fn holds_unreadable(&self) -> bool {
+        self.report.holds_unreadable(&self.path)
+    }
+
     /// Refuses a key of a later version, so that nobody relies on what does not happen yet.
     pub(super) fn later(&mut self, key: &'static str, instead: &str) {
         match self.take(key) {
@@ -239,7 +247,14 @@ impl<'r> Section<'r> {
         read: impl FnOnce(&Field<'_>) -> Result<T, Wrong>,
     ) -> Option<T> {
         let field = Field { report: self.report, path, value: &item.value };
-        read(&field).map_err(|wrong| self.report.add(wrong.at(&item.place, path))).ok()
+        match read(&field) {
+            Ok(value) => return Some(value),
+            Err(wrong) if wrong.is_unreadable && path.starts_with(CONNECTION) => {
+                self.report.add_unreadable(wrong.at(&item.place, path));
+            }
+            Err(wrong) => self.report.add(wrong.at(&item.place, path)),
+        }
+        None
     }
 
     fn table(&mut self, key: &'static str) -> (Entries, Place) {

@@ -59,6 +59,9 @@ fn example(text: &str) -> Result<Config, Mistakes> {
             ("ACME_PATH_SECRET", "0123456789abcdef"),
             ("ACME_PASSWORD", "p"),
             ("ACME_HMAC", "h"),
+            ("ACME_TOKEN", "0123456789abcdef"),
+            ("ACME_SHARED_KEY", "0123456789abcdef"),
+            ("ACME_SVIX", "s"),
             ("DISCORD_WEBHOOK", "https://discord.com/api/webhooks/1/abc"),
             ("SOUNDER_PRIVACY_KEY", "0123456789abcdef0123456789abcdef"),
         ],
@@ -72,7 +75,7 @@ fn mistakes(text: &str) -> String {
 #[test]
 fn the_example_is_loaded_as_it_is() {
     let config = example(EXAMPLE).unwrap();
-    assert_eq!((config.connections.len(), config.lists.len(), config.numbers.len()), (3, 1, 2));
+    assert_eq!((config.connections.len(), config.lists.len(), config.numbers.len()), (4, 1, 2));
     assert_eq!(config.warnings, Vec::<String>::new());
     assert!(config.numbers.iter().any(|number| number.kind == NumberKind::ShortCode));
 }
@@ -127,11 +130,13 @@ fn every_key_is_in_the_example() {
         [state]\nnokeyatall = 1\n[[connection]]\nnokeyatall = 1\n[[list]]\nnokeyatall = 1\n[[number]]\nnokeyatall = 1
         [health]\nnokeyatall = 1\n[health.thresholds]\nnokeyatall = 1\n[alert.discord]\nnokeyatall = 1
         [admin]\nnokeyatall = 1\n[[admin.tokens]]\nnokeyatall = 1\n[privacy]\nnokeyatall = 1
-        [[connection]]\nhmac = { nokeyatall = 1 }\nbasic = { nokeyatall = 1 }\nmapping = { nokeyatall = 1 }";
+        [[connection]]\nhmac = { nokeyatall = 1 }\nbasic = { nokeyatall = 1 }\nmapping = { nokeyatall = 1 }
+        shared_keys = [{ nokeyatall = 1 }]\nheader_token = { nokeyatall = 1 }\nbody_token = { nokeyatall = 1 }
+        svix = { nokeyatall = 1 }";
     let wrong = with(text, &[]).unwrap_err();
     let lists: Vec<&str> =
         wrong.mistakes.iter().filter_map(|m| m.remedy.split_once("known here: ")).map(|(_, l)| l).collect();
-    assert_eq!(lists.len(), 17);
+    assert_eq!(lists.len(), 21);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let is_shown = ["= ", ".", "]"].iter().any(|end| {
             [format!("{key} {end}"), format!("[{key}{end}"), format!(".{key}{end}")]
@@ -259,10 +264,45 @@ fn every_provider_needs_its_way_to_authenticate() {
             "{provider}"
         );
         assert!(!connection(provider, "path_secrets = []"), "{provider}");
-        assert!(!connection(provider, &format!("header_token = \"0123456789abcdef\"\n{path}")), "{provider}");
-        assert_eq!(connection(provider, "auth_tokens = [\"t\"]"), provider == "twilio", "{provider}");
-        assert_eq!(connection(provider, "hmac = { secrets = [\"s\"] }"), provider == "infobip", "{provider}");
+        for (way, whose) in [
+            ("auth_tokens = [\"t\"]", "twilio"),
+            ("shared_keys = [{ key = \"webhooks_sharedkey_1\", secret = \"0123456789abcdef\" }]", "twilio"),
+            ("hmac = { secrets = [\"s\"] }", "infobip"),
+            ("header_token = { secrets = [\"0123456789abcdef\"] }", "infobip"),
+            ("body_token = { field = \"token\", secrets = [\"0123456789abcdef\"] }", "cm"),
+            ("svix = { secrets = [\"s\"] }", "cm"),
+        ] {
+            assert_eq!(connection(provider, way), provider == whose, "{provider} {way}");
+            assert!(!connection(provider, &way.replace("secret", "sekret").replace("tokens", "tokenz")));
+        }
+        for short in ["header_token = { secrets = [\"short\"] }", "body_token = { secrets = [\"short\"] }"] {
+            assert!(!connection(provider, short), "{provider} {short}");
+        }
     }
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_closes_its_connection_and_no_other() {
+    let text = r#"
+        [[connection]]
+        id = "gone"
+        provider = "infobip"
+        path_secrets = ["0123456789abcdef"]
+        hmac = { secrets = ["env:NOT_SET"] }
+        [[connection]]
+        id = "there"
+        provider = "cm"
+        path_secrets = ["0123456789abcdef"]
+    "#;
+    let config = load_to_serve(&Source::of(text)).unwrap();
+    let closed: Vec<bool> = config.connections.iter().map(|found| found.auth.is_unreadable).collect();
+    assert_eq!(closed, [true, false]);
+    let [unreadable] = config.unreadable.as_slice() else { panic!("{:?}", config.unreadable) };
+    assert!(unreadable.what.contains("NOT_SET") && unreadable.key == "connection.gone.hmac.secrets[0]");
+    assert!(load(&Source::of(text)).unwrap_err().to_string().contains("NOT_SET"), "check says it");
+    let both = format!("{text}\n[privacy]\nkey = \"env:NEITHER\"");
+    let mistakes = load_to_serve(&Source::of(both)).unwrap_err();
+    assert_eq!(mistakes.mistakes.len(), 2, "{mistakes}");
 }
 
 #[test]

@@ -214,6 +214,31 @@ pub(super) fn header(field: &Field<'_>) -> Read<String> {
     })
 }
 
+/// The id of a key that Twilio shares.
+pub(super) fn shared_key(field: &Field<'_>) -> Read<String> {
+    let written = field.text()?;
+    let fits = !written.is_empty() && written.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    fits.then(|| written.to_owned()).ok_or_else(|| {
+        Wrong::new(
+            format!("is not the id of a shared key: {written:?}"),
+            "write the id that Twilio shows, as in \"webhooks_sharedkey_…\"; the secret goes into secret",
+        )
+    })
+}
+
+/// The name of a field of a body, lower case.
+pub(super) fn body_field(field: &Field<'_>) -> Read<String> {
+    let written = field.text()?;
+    let fits =
+        !written.is_empty() && written.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    fits.then(|| written.to_ascii_lowercase()).ok_or_else(|| {
+        Wrong::new(
+            format!("is not the name of a field: {written:?}"),
+            "write the name alone, as in \"token\", wherever in the template it stands",
+        )
+    })
+}
+
 pub(super) fn timezone(field: &Field<'_>) -> Read<String> {
     let written = field.text()?;
     jiff::tz::TimeZone::get(written).map(|_| written.to_owned()).map_err(|_| {
@@ -314,7 +339,7 @@ fn is_reference(written: &str) -> bool {
 fn resolve(field: &Field<'_>, written: &str) -> Read<String> {
     if let Some(name) = written.strip_prefix("env:") {
         return field.report.variable(name).cloned().ok_or_else(|| {
-            Wrong::new(
+            Wrong::unreadable(
                 format!("names the environment variable {name}, which is not set"),
                 format!("set {name}, or use file:PATH"),
             )
@@ -329,7 +354,7 @@ fn resolve(field: &Field<'_>, written: &str) -> Read<String> {
 /// A file's text without the line end that editors add.
 fn secret_file(path: &str) -> Read<String> {
     let cannot = |what: &str| {
-        Wrong::new(
+        Wrong::unreadable(
             format!("names the file {path}, which {what}"),
             "give the path of a readable text file that holds the secret and nothing else",
         )

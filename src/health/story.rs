@@ -155,5 +155,6 @@ fn bare() -> Config {
             dead_letters: DeadLetters::Digest,
         },
         warnings: Vec::new(),
+        unreadable: Vec::new(),
     }
 }

@@ -37,7 +37,11 @@ pub struct Ingestion {
 impl Ingest for Ingestion {
     async fn ingest(&self, webhook: RawWebhook) -> Answer {
         let trace = traceparent(&webhook);
-        let Ok(proved) = self.verify(webhook) else { return Answer::Unauthorized };
+        let proved = match self.verify(webhook) {
+            Ok(proved) => proved,
+            Err(Unproved::Unreadable) => return Answer::Unavailable(Unavailable::SecretsUnreadable),
+            Err(_) => return Answer::Unauthorized,
+        };
         // Only now: a stranger must neither use up a connection's share nor learn that it exists.
         if !self.rates.admit(proved.webhook.connection(), self.clock.now()) {
             return Answer::RateLimited;
@@ -86,7 +90,7 @@ impl Ingestion {
         let connection = proved.webhook.connection();
         let provider = connection.provider.name();
         for slot in &proved.proof.slots {
-            self.metrics.secret_uses.with_label_values(&[connection.id.as_str(), slot]).inc();
+            self.metrics.secret_uses.with_label_values(&[connection.id.as_str(), &slot.to_string()]).inc();
         }
         for event in &normalized.events {
             self.metrics.events.with_label_values(&[provider, event.topic().name()]).inc();

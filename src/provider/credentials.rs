@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
 
-use super::Unproved;
+use super::{Shown, Unproved, shown};
 use crate::config::{Auth, Secret};
 use crate::receive::RawWebhook;
 
@@ -27,26 +27,37 @@ pub fn address(remote: IpAddr, auth: &Auth) -> Result<(), Unproved> {
 ///
 /// # Errors
 /// [`Unproved::PathSecret`] for a missing, wrong or uncalled-for one.
-pub fn path_secret(webhook: &RawWebhook, auth: &Auth) -> Result<Option<usize>, Unproved> {
+pub fn path_secret(webhook: &RawWebhook, auth: &Auth) -> Shown {
     let Some(segment) = &webhook.path_secret else {
         return if auth.path_secrets.is_empty() { Ok(None) } else { Err(Unproved::PathSecret) };
     };
     let presented: Vec<u8> = percent_decode_str(segment).collect();
-    which(&auth.path_secrets, &presented).map(Some).ok_or(Unproved::PathSecret)
+    shown("path", which(&auth.path_secrets, &presented), Unproved::PathSecret)
 }
 
-/// Which of the basic credentials (there is one) the request showed; `None` when none are configured.
+/// Which password of the basic credentials the request showed; `None` when none are configured.
 ///
 /// # Errors
 /// [`Unproved::Credentials`] for missing, doubled, unreadable or wrong ones.
-pub fn basic(webhook: &RawWebhook, auth: &Auth) -> Result<Option<usize>, Unproved> {
+pub fn basic(webhook: &RawWebhook, auth: &Auth) -> Shown {
     let Some(expected) = &auth.basic else { return Ok(None) };
-    let shown = webhook.only_header("authorization").and_then(credentials).ok_or(Unproved::Credentials)?;
-    let colon = shown.iter().position(|&b| b == b':').ok_or(Unproved::Credentials)?;
-    let user = expected.user.as_bytes().ct_eq(&shown[..colon]);
-    let password = expected.password.matches(&shown[colon + 1..]);
+    let presented =
+        webhook.only_header("authorization").and_then(credentials).ok_or(Unproved::Credentials)?;
+    let colon = presented.iter().position(|&b| b == b':').ok_or(Unproved::Credentials)?;
+    let user = expected.user.as_bytes().ct_eq(&presented[..colon]);
+    let password = which(&expected.passwords, &presented[colon + 1..]);
     // Both are compared before either is believed, so that time says nothing of which was wrong.
-    if bool::from(user) & password { Ok(Some(0)) } else { Err(Unproved::Credentials) }
+    shown("basic", password.filter(|_| bool::from(user)), Unproved::Credentials)
+}
+
+/// Which secret the configured header holds; `None` when none is configured.
+///
+/// # Errors
+/// [`Unproved::Token`] for a missing, doubled or wrong one.
+pub fn header_token(webhook: &RawWebhook, auth: &Auth) -> Shown {
+    let Some(expected) = &auth.header_token else { return Ok(None) };
+    let presented = webhook.only_header(&expected.header).unwrap_or_default();
+    shown("header", which(&expected.secrets, presented), Unproved::Token)
 }
 
 /// The first secret equal to what was presented, after comparing with every one.
@@ -66,9 +77,10 @@ fn credentials(header: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Basic;
+    use crate::config::{Basic, HeaderToken};
     use crate::event::Provider;
-    use crate::provider::vector::{Request, connection, webhook};
+    use crate::provider::Slot;
+    use crate::provider::vector::{Request, connection, flipped, webhook};
 
     fn asked(headers: Vec<(&str, &str)>) -> RawWebhook {
         let request = Request { method: "POST", target: "/hooks/a", headers, ..Request::default() };
@@ -77,12 +89,14 @@ mod tests {
 
     #[test]
     fn basic_credentials_hold_whole_or_not_at_all() {
-        let basic_auth = Basic { user: "u".into(), password: Secret::new("p:w".into()) };
+        let basic_auth =
+            Basic { user: "u".into(), passwords: vec![Secret::new("p:w".into()), Secret::new("q".into())] };
         let auth = Auth { basic: Some(basic_auth), ..Auth::default() };
         let encoded = |text: &str| format!("Basic {}", STANDARD.encode(text));
         for (shown, expected) in [
-            (encoded("u:p:w"), Ok(Some(0))),
-            (encoded("u:p:w").replace("Basic", "basic"), Ok(Some(0))),
+            (encoded("u:p:w"), Ok(Some(Slot { kind: "basic", index: 0 }))),
+            (encoded("u:q"), Ok(Some(Slot { kind: "basic", index: 1 }))),
+            (encoded("u:p:w").replace("Basic", "basic"), Ok(Some(Slot { kind: "basic", index: 0 }))),
             (encoded("u:p"), Err(Unproved::Credentials)),
             (encoded("v:p:w"), Err(Unproved::Credentials)),
             (encoded("up:w"), Err(Unproved::Credentials)),
@@ -98,6 +112,36 @@ mod tests {
         assert_eq!(basic(&doubled, &auth), Err(Unproved::Credentials));
         assert_eq!(basic(&asked(Vec::new()), &auth), Err(Unproved::Credentials));
         assert_eq!(basic(&doubled, &Auth::default()), Ok(None));
+    }
+
+    #[test]
+    fn any_flipped_bit_of_a_secret_is_refused() {
+        const RIGHT: &str = "0123456789abcdef";
+        let secrets = || vec![Secret::new(RIGHT.into())];
+        let auth = Auth {
+            path_secrets: secrets(),
+            basic: Some(Basic { user: "u".into(), passwords: secrets() }),
+            header_token: Some(HeaderToken { header: "x-token".into(), secrets: secrets() }),
+            ..Auth::default()
+        };
+        let found = |secret: &str, user: &str| {
+            let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")));
+            let escaped = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
+            let escaped = escaped.to_string();
+            let headers = vec![("authorization", &*credentials), ("x-token", secret)];
+            let target = "/hooks/a/s";
+            let request =
+                Request { method: "POST", target, segment: Some(&escaped), headers, ..Request::default() };
+            let webhook = webhook(None, &request);
+            [path_secret(&webhook, &auth), basic(&webhook, &auth), header_token(&webhook, &auth)]
+        };
+        assert!(found(RIGHT, "u").iter().all(Result::is_ok));
+        for secret in flipped(RIGHT) {
+            assert!(found(&secret, "u").iter().all(Result::is_err), "{secret}");
+        }
+        for user in flipped("u") {
+            assert_eq!(found(RIGHT, &user)[1], Err(Unproved::Credentials), "{user}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub mod twilio;
 #[cfg(test)]
 mod vector;
 
+use std::fmt;
+
 use crate::config::Connection;
 use crate::event::{Event, Provider};
 use crate::receive::{RawWebhook, Reply, Verified};
@@ -42,9 +44,18 @@ pub enum Unproved {
     /// The address is not one of `allow_from`.
     #[error("address not allowed")]
     Address,
+    /// The token in a header or in the body is missing or wrong.
+    #[error("wrong token")]
+    Token,
+    /// The signature's time is too far from now.
+    #[error("signed at another time")]
+    Stale,
     /// The connection has no way to authenticate; configuration refuses this.
     #[error("no authentication configured")]
     NothingConfigured,
+    /// The connection's secrets could not be read: whoever calls may be genuine.
+    #[error("secrets could not be read")]
+    Unreadable,
 }
 
 impl Unproved {
@@ -57,16 +68,42 @@ impl Unproved {
             Self::WrongSignature => "wrong_signature",
             Self::Credentials => "credentials",
             Self::Address => "address",
+            Self::Token => "token",
+            Self::Stale => "stale",
             Self::NothingConfigured => "nothing_configured",
+            Self::Unreadable => "secrets_unreadable",
         }
     }
 }
 
-/// Which of the configured secrets a webhook was proved with, for `secret_uses_total`.
+/// A configured secret that a webhook was proved with, for `secret_uses_total`. Written `token:1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// `path`, `basic`, `header`, `token`, `shared`, `hmac`, `body` or `svix`.
+    pub kind: &'static str,
+    /// Its place in the configuration, from 0.
+    pub index: usize,
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.index)
+    }
+}
+
+/// What a check that is configured comes to; `None` of one that is not.
+pub(crate) type Shown = Result<Option<Slot>, Unproved>;
+
+/// What one of several secrets of a kind makes of what was presented.
+pub(crate) fn shown(kind: &'static str, found: Option<usize>, wrong: Unproved) -> Shown {
+    found.map(|index| Some(Slot { kind, index })).ok_or(wrong)
+}
+
+/// Which of the configured secrets a webhook was proved with; never none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// `path:0`, `token:1`, `hmac:0`, `basic:0`.
-    pub slots: Vec<String>,
+    /// One for each way that is configured.
+    pub slots: Vec<Slot>,
 }
 
 /// A proved webhook and what proved it.
@@ -108,21 +145,25 @@ pub fn verify(webhook: RawWebhook) -> Result<Proved, Unproved> {
 
 /// Holds a webhook against everything its connection has configured. An address by itself proves
 /// nothing: anybody behind the same proxy has it.
-fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Vec<String>, Unproved> {
-    let address = credentials::address(webhook.remote, &connection.auth);
-    let path = credentials::path_secret(webhook, &connection.auth);
-    let basic = credentials::basic(webhook, &connection.auth);
-    let (kind, signed) = match connection.provider {
-        Provider::Twilio => ("token", twilio::signature::check(webhook, connection, body)),
-        Provider::Infobip => ("hmac", infobip::signature::check(webhook, connection, body)),
-        Provider::Cm => ("hmac", cm::signature::check(webhook, connection, body)),
-        Provider::Lime => ("hmac", lime::signature::check(webhook, connection, body)),
+fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Vec<Slot>, Unproved> {
+    let auth = &connection.auth;
+    if auth.is_unreadable {
+        return Err(Unproved::Unreadable);
+    }
+    let address = credentials::address(webhook.remote, auth);
+    let path = credentials::path_secret(webhook, auth);
+    let basic = credentials::basic(webhook, auth);
+    let header = credentials::header_token(webhook, auth);
+    let signed = match connection.provider {
+        Provider::Twilio => twilio::signature::check(webhook, connection, body),
+        Provider::Infobip => infobip::signature::check(webhook, connection, body),
+        Provider::Cm => cm::signature::check(webhook, connection, body),
+        Provider::Lime => lime::signature::check(webhook, connection, body),
     };
     // Everything is checked before anything is said, so that time does not tell what was wrong.
     address?;
-    let shown = [("path", path?), ("basic", basic?), (kind, signed?)];
-    let slots: Vec<String> =
-        shown.into_iter().filter_map(|(kind, index)| Some(format!("{kind}:{}", index?))).collect();
+    let mut slots: Vec<Slot> = [path?, basic?, header?].into_iter().flatten().collect();
+    slots.extend(signed?);
     if slots.is_empty() { Err(Unproved::NothingConfigured) } else { Ok(slots) }
 }
 

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! # what it shows
-//! public_url https://hooks.example.com     what is configured: token, path_secret, basic, allow_from,
-//! token 12345                              number, timezone, hmac, inbound_text keep, dead_letters digest,
-//! path_secret s3cret                       unknown; segment is the URL's last one
+//! public_url https://hooks.example.com     what is configured: token, shared_key, path_secret, basic, hmac,
+//! token 12345                              header_token, body_token, svix, unreadable, allow_from, number,
+//! path_secret s3cret                       timezone, inbound_text keep, dead_letters digest, unknown;
+//!                                          segment is the URL's last one
 //! expect verified token:0                  or: refused wrong_signature
 //! reply NoContent                          optional
 //! event receipt {"state": "delivered"}     one a line, all of them; members that are named must be equal
@@ -27,9 +28,9 @@ use serde_json::Value;
 use super::{Normalized, Unproved, normalize, verify};
 use crate::clock::Timestamp;
 use crate::config::{
-    Admin, Alert, Auth, Basic, Config, Connection, DeadLetters, Health, Hmac, HmacAlgorithm, HmacScheme,
-    InboundText, List, Mapping, Privacy, Purpose, Receive, Recipients, Secret, State, StateKind, Stream,
-    StreamKind,
+    Admin, Alert, Auth, Basic, BodyToken, Config, Connection, DeadLetters, HeaderToken, Health, Hmac,
+    HmacAlgorithm, HmacScheme, InboundText, List, Mapping, Privacy, Purpose, Receive, Recipients, Secret,
+    SharedAlgorithm, SharedKey, State, StateKind, Stream, StreamKind, Svix,
 };
 use crate::event::{Body, ConnectionId, Event, ListId, Number, Provider};
 use crate::receive::{Envelope, RawWebhook};
@@ -96,6 +97,7 @@ pub(super) fn registry(connection: &Connection, privacy: Privacy) -> Registry {
         admin: Admin { listen, tokens: Vec::new() },
         privacy,
         warnings: Vec::new(),
+        unreadable: Vec::new(),
     })
 }
 
@@ -118,6 +120,17 @@ pub(super) fn webhook(connection: Option<Connection>, request: &Request<'_>) -> 
         },
         Bytes::copy_from_slice(request.body.as_bytes()),
     )
+}
+
+/// Every text of which one bit differs, that can stand in a header.
+pub(super) fn flipped(text: &str) -> Vec<String> {
+    let flip = |at: usize| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at / 8] ^= 1 << (at % 8);
+        let fits = bytes.iter().all(|byte| (b'!'..=b'~').contains(byte));
+        fits.then(|| String::from_utf8(bytes).unwrap())
+    };
+    (0..text.len() * 8).filter_map(flip).collect()
 }
 
 /// A request, as text.
@@ -171,9 +184,23 @@ impl<'a> Vector<'a> {
                 "number" => connection.number = Number::parse(value),
                 "timezone" => connection.timezone = value.to_owned(),
                 "hmac" => auth.hmac = Some(hmac(value)),
+                "shared_key" => auth.shared_keys.push(shared_key(value)),
+                "header_token" => {
+                    let (header, secrets) = named(value);
+                    auth.header_token = Some(HeaderToken { header, secrets });
+                }
+                "body_token" => {
+                    let (field, secrets) = named(value);
+                    auth.body_token = Some(BodyToken { field, secrets });
+                }
+                "svix" => auth.svix = Some(Svix { secrets: value.split(' ').map(secret).collect() }),
+                "unreadable" => auth.is_unreadable = true,
                 "basic" => {
                     let (user, password) = value.split_once(' ').unwrap();
-                    auth.basic = Some(Basic { user: user.into(), password: secret(password) });
+                    auth.basic = Some(Basic {
+                        user: user.into(),
+                        passwords: password.split(' ').map(secret).collect(),
+                    });
                 }
                 _ => {}
             }
@@ -216,6 +243,24 @@ fn hmac(text: &str) -> Hmac {
     Hmac { header, algorithm, scheme, secrets: words.map(|word| Secret::new(word.to_owned())).collect() }
 }
 
+/// `k2 sha256 secret`.
+fn shared_key(text: &str) -> SharedKey {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [key, algorithm, secret] = words.as_slice() else { panic!("{text}") };
+    let algorithm = match *algorithm {
+        "sha1" => SharedAlgorithm::HmacSha1,
+        "sha256" => SharedAlgorithm::HmacSha256,
+        other => panic!("no algorithm {other}"),
+    };
+    SharedKey { key: (*key).to_owned(), algorithm, secret: Secret::new((*secret).to_owned()) }
+}
+
+/// `x-token secret another`: a header or a field, and what it may hold.
+fn named(text: &str) -> (String, Vec<Secret>) {
+    let mut words = text.split(' ').map(str::to_owned);
+    (words.next().unwrap().to_ascii_lowercase(), words.map(Secret::new).collect())
+}
+
 /// Holds every vector of a provider to what it expects, and names all that differ.
 pub(super) fn run(provider: Provider) {
     let folder = format!("{}/tests/vectors/{provider}", env!("CARGO_MANIFEST_DIR"));
@@ -245,7 +290,8 @@ fn hold(vector: &Vector<'_>, provider: Provider) -> Result<(), String> {
         Ok(proved) => proved,
         Err(error) => return verdict(&format!("refused {}", Unproved::label(error)), expected),
     };
-    verdict(&format!("verified {}", proved.proof.slots.join(" ")), expected)?;
+    let slots: Vec<String> = proved.proof.slots.iter().map(ToString::to_string).collect();
+    verdict(&format!("verified {}", slots.join(" ")), expected)?;
     let Normalized { events, reply } = normalize(&proved.webhook, &registry);
     if let Some(expected) = vector.all("reply").next() {
         verdict(&format!("{reply:?}"), expected)?;

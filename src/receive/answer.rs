@@ -17,6 +17,8 @@ pub enum Answer {
     TimedOut,
     /// Body over `body_bytes_max`.
     TooLarge,
+    /// A body in a content encoding: no provider sends one, and a small one may unpack to anything.
+    EncodedBody,
     /// The request cannot be read as HTTP promises (a body that breaks off, say).
     BadRequest,
     /// The connection's own rate limit.
@@ -34,6 +36,8 @@ pub enum Unavailable {
     Overloaded,
     /// The daemon is stopping.
     Draining,
+    /// The connection's secrets could not be read.
+    SecretsUnreadable,
 }
 
 /// The 2xx. It can only be made from a proof that the webhook's events are durable.
@@ -78,6 +82,7 @@ impl Answer {
             Self::MethodNotAllowed => 405,
             Self::TimedOut => 408,
             Self::TooLarge => 413,
+            Self::EncodedBody => 415,
             Self::RateLimited => 429,
             Self::Unavailable(_) => 503,
         }
@@ -92,11 +97,13 @@ impl Answer {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TimedOut => "timed_out",
             Self::TooLarge => "too_large",
+            Self::EncodedBody => "encoded_body",
             Self::BadRequest => "client_gone",
             Self::RateLimited => "rate_limited",
             Self::Unavailable(Unavailable::NotDurable) => "not_durable",
             Self::Unavailable(Unavailable::Overloaded) => "overloaded",
             Self::Unavailable(Unavailable::Draining) => "draining",
+            Self::Unavailable(Unavailable::SecretsUnreadable) => "secrets_unreadable",
         }
     }
 
@@ -104,7 +111,9 @@ impl Answer {
     pub const fn verdict(&self) -> Verdict {
         match self {
             Self::Accepted(_) => Verdict::Accepted,
-            Self::Unauthorized | Self::NotFound | Self::MethodNotAllowed => Verdict::Rejected,
+            Self::Unauthorized | Self::NotFound | Self::MethodNotAllowed | Self::EncodedBody => {
+                Verdict::Rejected
+            }
             Self::TimedOut | Self::TooLarge | Self::BadRequest | Self::RateLimited | Self::Unavailable(_) => {
                 Verdict::Refused
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -176,6 +176,9 @@ async fn read<I>(server: &Server<I>, request: Request<Incoming>, peer: IpAddr) -
     if head.method != Method::GET && head.method != Method::POST {
         return Err(Answer::MethodNotAllowed);
     }
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Answer::EncodedBody);
+    }
     let settings = &server.settings;
     // Bodies under way are held in memory, so they are bounded too; but by twice as many, so that
     // slow senders do not take the places of those whose webhooks are here.
@@ -256,6 +259,7 @@ const fn refusal(answer: &Answer) -> &'static str {
         Answer::MethodNotAllowed => "use GET or POST\n",
         Answer::TimedOut => "the request took too long\n",
         Answer::TooLarge => "the body is too large\n",
+        Answer::EncodedBody => "send the body without a content encoding\n",
         Answer::BadRequest => "the request broke off\n",
         Answer::RateLimited => "too many requests; try again later\n",
         Answer::Unavailable(_) => "not accepted; try again later\n",

@@ -35,7 +35,7 @@ pub struct Route {
     uri: Uri,
     headers: HeaderMap,
     twilio: Option<TwilioSigner>,
-    hmac: Option<config::Hmac>,
+    auth: config::Auth,
 }
 
 /// Whether a webhook is to be believed.
@@ -70,11 +70,17 @@ impl Route {
         if let Some(authority) = uri.authority() {
             headers.insert(http::header::HOST, HeaderValue::from_str(authority.as_str())?);
         }
-        if let Some(basic) = &connection.auth.basic {
-            let value = signer::basic(&basic.user, basic.password.expose());
+        if let Some(basic) = &connection.auth.basic
+            && let Some(password) = basic.passwords.first()
+        {
+            let value = signer::basic(&basic.user, password.expose());
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&value)?);
         }
-        let token = connection.auth.auth_tokens.first();
+        if let Some(token) = &connection.auth.header_token
+            && let Some(secret) = token.secrets.first()
+        {
+            headers.insert(HeaderName::try_from(&token.header)?, HeaderValue::from_str(secret.expose())?);
+        }
         Ok(Self {
             connection: connection.id.clone(),
             provider: connection.provider,
@@ -84,8 +90,8 @@ impl Route {
             signed_url: format!("{}{path}", connection.public_url.trim_end_matches('/')),
             uri: origin_form(&uri)?,
             headers,
-            twilio: token.map(|token| TwilioSigner::new(token.expose())),
-            hmac: connection.auth.hmac.clone(),
+            twilio: TwilioSigner::of(&connection.auth),
+            auth: connection.auth.clone(),
         })
     }
 
@@ -97,14 +103,13 @@ impl Route {
                 self.sign_form(sorted, &mut headers);
                 (encode(sorted), "application/x-www-form-urlencoded")
             }
-            Body::Json(text) => (text.into_bytes(), "application/json"),
+            Body::Json(text) => (self.with_token(text, honesty).into_bytes(), "application/json"),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.sign_body(&bytes, now, &mut headers);
         let mut uri = self.uri.clone();
         if honesty == Honesty::Forged {
-            let hmac = self.hmac.as_ref().map(|hmac| hmac.header.as_str());
-            uri = spoil(&mut headers, uri, hmac);
+            uri = self.spoil(&mut headers, uri);
         }
         let mut request = Request::new(Full::new(Bytes::from(bytes)));
         *request.method_mut() = Method::POST;
@@ -118,15 +123,56 @@ impl Route {
         if let Ok(value) = HeaderValue::from_str(&signer.sign(&self.signed_url, sorted)) {
             headers.insert("x-twilio-signature", value);
         }
+        if let Some(Ok(value)) = signer.settings.as_deref().map(HeaderValue::from_str) {
+            headers.insert("x-twilio-webhooks-signature-settings", value);
+        }
+    }
+
+    /// A JSON object with the token of the template, or a forger's guess of it.
+    fn with_token(&self, text: String, honesty: Honesty) -> String {
+        let Some(token) = &self.auth.body_token else { return text };
+        let secret = token.secrets.first().map_or("", config::Secret::expose);
+        let written = if honesty == Honesty::Forged { "forged" } else { secret };
+        let field = serde_json::json!({ &token.field: written }).to_string();
+        match text.strip_prefix('{') {
+            Some("}") => field,
+            Some(rest) => format!("{},{rest}", field.trim_end_matches('}')),
+            None => text,
+        }
     }
 
     fn sign_body(&self, bytes: &[u8], now: Timestamp, headers: &mut HeaderMap) {
-        let Some(hmac) = &self.hmac else { return };
-        for (name, value) in signer::body_headers(hmac, bytes, now.millis()) {
+        let hmac = self.auth.hmac.iter().flat_map(|hmac| signer::body_headers(hmac, bytes, now.millis()));
+        let svix = self.auth.svix.iter().flat_map(|svix| signer::svix_headers(svix, bytes, now.millis()));
+        for (name, value) in hmac.chain(svix) {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(&value)) {
                 headers.insert(name, value);
             }
         }
+    }
+
+    /// Spoils every proof there is, keeping the form of each: a forger knows what one looks like.
+    fn spoil(&self, headers: &mut HeaderMap, uri: Uri) -> Uri {
+        let auth = &self.auth;
+        let own = [
+            auth.hmac.as_ref().map(|hmac| hmac.header.as_str()),
+            auth.header_token.as_ref().map(|token| token.header.as_str()),
+        ];
+        for (name, value) in headers.iter_mut() {
+            let known = ["x-twilio-signature", "svix-signature"].contains(&name.as_str());
+            let proof = known || name == AUTHORIZATION || own.contains(&Some(name.as_str()));
+            if proof && let Ok(spoilt) = HeaderValue::from_bytes(&spoilt(value.as_bytes())) {
+                *value = spoilt;
+            }
+        }
+        // Behind a wrong signature the right path secret must not help, nor the other way round.
+        let mut segments: Vec<&str> = uri.path().split('/').collect();
+        let hooks = segments.iter().position(|segment| *segment == "hooks").unwrap_or(0);
+        if segments.len() > hooks + 2 {
+            segments.truncate(hooks + 2);
+            segments.push("forged");
+        }
+        Uri::try_from(segments.join("/")).unwrap_or(uri)
     }
 }
 
@@ -147,24 +193,6 @@ fn encode(parameters: &[(&str, &str)]) -> Vec<u8> {
     let mut form = form_urlencoded::Serializer::new(String::with_capacity(384));
     form.extend_pairs(parameters);
     form.finish().into_bytes()
-}
-
-/// Spoils every proof there is, keeping the form of each: a forger knows what one looks like.
-fn spoil(headers: &mut HeaderMap, uri: Uri, hmac: Option<&str>) -> Uri {
-    for (name, value) in headers.iter_mut() {
-        let proof = name == "x-twilio-signature" || name == AUTHORIZATION || Some(name.as_str()) == hmac;
-        if proof && let Ok(spoilt) = HeaderValue::from_bytes(&spoilt(value.as_bytes())) {
-            *value = spoilt;
-        }
-    }
-    // Behind a wrong signature the right path secret must not help, nor the other way round.
-    let mut segments: Vec<&str> = uri.path().split('/').collect();
-    let hooks = segments.iter().position(|segment| *segment == "hooks").unwrap_or(0);
-    if segments.len() > hooks + 2 {
-        segments.truncate(hooks + 2);
-        segments.push("forged");
-    }
-    Uri::try_from(segments.join("/")).unwrap_or(uri)
 }
 
 /// Changes one character near the end, before any padding.

@@ -59,6 +59,7 @@ pub fn config(dir: &Path, seed: u64) -> Config {
             dead_letters: DeadLetters::Body,
         },
         warnings: Vec::new(),
+        unreadable: Vec::new(),
     }
 }
 
@@ -87,7 +88,7 @@ fn connections(secret: &mut impl FnMut() -> Secret) -> Vec<Connection> {
         secrets: vec![secret()],
         scheme: HmacScheme::Body,
     };
-    let basic = Basic { user: "lime".into(), password: secret() };
+    let basic = Basic { user: "lime".into(), passwords: vec![secret()] };
     let none = Auth::default;
     [
         ("acme-twilio", Provider::Twilio, None, Auth { auth_tokens: vec![secret()], ..none() }),

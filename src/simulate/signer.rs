@@ -6,29 +6,57 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 
-use crate::config::{self, HmacAlgorithm, HmacScheme};
+use crate::config::{self, HmacAlgorithm, HmacScheme, Secret, SharedAlgorithm};
 
-/// Twilio's signature: base64 of HMAC-SHA1 over the URL and the sorted parameters.
+/// Twilio's signature: base64 of an HMAC over the URL and the sorted parameters.
 #[derive(Clone)]
-pub(super) struct TwilioSigner(Option<Hmac<sha1::Sha1>>);
+pub(super) struct TwilioSigner {
+    key: Secret,
+    algorithm: SharedAlgorithm,
+    /// What is said of a shared key.
+    pub(super) settings: Option<String>,
+}
 
 impl TwilioSigner {
-    /// A signer with an account's auth token.
-    pub(super) fn new(token: &str) -> Self {
-        Self(Hmac::new_from_slice(token.as_bytes()).ok())
+    /// A signer with the first auth token, or else the first shared key.
+    pub(super) fn of(auth: &config::Auth) -> Option<Self> {
+        let token = auth.auth_tokens.first().map(|token| Self::with_token(token.clone()));
+        token.or_else(|| auth.shared_keys.first().map(Self::with_key))
+    }
+
+    const fn with_token(key: Secret) -> Self {
+        Self { key, algorithm: SharedAlgorithm::HmacSha1, settings: None }
+    }
+
+    fn with_key(shared: &config::SharedKey) -> Self {
+        let name = match shared.algorithm {
+            SharedAlgorithm::HmacSha1 => "HMAC_SHA1",
+            SharedAlgorithm::HmacSha256 => "HMAC_SHA256",
+        };
+        let settings = Some(format!("key={},algorithm={name}", shared.key));
+        Self { key: shared.secret.clone(), algorithm: shared.algorithm, settings }
     }
 
     /// Signs a form POST to `url`; the parameters are already in the order of their names.
     pub(super) fn sign(&self, url: &str, sorted: &[(&str, &str)]) -> String {
-        // An HMAC takes keys of every length, so there always is one.
-        let Some(mut mac) = self.0.clone() else { return String::new() };
-        mac.update(url.as_bytes());
-        for (name, value) in sorted {
-            mac.update(name.as_bytes());
-            mac.update(value.as_bytes());
-        }
-        STANDARD.encode(mac.finalize().into_bytes())
+        let parameters = sorted.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts: Vec<&[u8]> = std::iter::once(url.as_bytes()).chain(parameters).collect();
+        let key = self.key.expose().as_bytes();
+        STANDARD.encode(match self.algorithm {
+            SharedAlgorithm::HmacSha1 => digest::<Hmac<sha1::Sha1>>(key, &parts),
+            SharedAlgorithm::HmacSha256 => digest::<Hmac<sha2::Sha256>>(key, &parts),
+        })
     }
+}
+
+/// The headers of CM's e-mail product: HMAC-SHA512 of an id, the time and the body.
+pub(super) fn svix_headers(svix: &config::Svix, body: &[u8], millis: i64) -> Vec<(String, String)> {
+    let Some(secret) = svix.secrets.first() else { return Vec::new() };
+    let (id, time) = (format!("msg_{millis}"), millis.to_string());
+    let parts = [id.as_bytes(), b".", time.as_bytes(), b".", body];
+    let signature = STANDARD.encode(digest::<Hmac<sha2::Sha512>>(secret.expose().as_bytes(), &parts));
+    let names = ["svix-id", "svix-timestamp", "svix-signature"].map(str::to_owned);
+    names.into_iter().zip([id, time, signature]).collect()
 }
 
 /// Infobip's body HMAC: the headers it adds for `body`, told at `millis` since the epoch.
@@ -84,7 +112,6 @@ fn digest<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
     #[test]
     fn twilios_own_vector_is_reproduced() {
@@ -96,7 +123,10 @@ mod tests {
             ("To", "+18005551212"),
         ];
         let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
-        assert_eq!(TwilioSigner::new("12345").sign(url, &sorted), "RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+        assert_eq!(
+            TwilioSigner::with_token(Secret::new("12345".into())).sign(url, &sorted),
+            "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+        );
     }
 
     #[test]

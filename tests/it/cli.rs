@@ -63,6 +63,35 @@ async fn the_example_configuration_is_fine() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_secret_is_not_there_is_closed_and_the_others_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    let setting = Setting::embedded().with(&format!(
+        "[[connection]]\nid = \"later\"\nprovider = \"cm\"\npath_secrets = [\"file:{}\"]\n",
+        secret.display()
+    ));
+    sounder(&setting, "check").ends().await.with(64).saying("cannot be read");
+    let daemon = setting.serve().await;
+    let path = "/hooks/later/0123456789abcdef-here";
+    let answered = async || daemon.request(Method::POST, path).body("{}").send().await.unwrap();
+    let closed = answered().await;
+    assert_eq!((closed.status().as_u16(), closed.headers().contains_key("retry-after")), (503, true));
+    assert_eq!(daemon.takes(&twilio("1", Fate::Delivered)).await.status, 204);
+    assert!(daemon.is_ready_now().await, "the others are taken");
+    assert!(daemon.trouble_with("connections").await.unwrap().contains("later"));
+    fs::write(&secret, "0123456789abcdef-here\n").unwrap();
+    daemon.signal("HUP");
+    eventually("the connection is open", async || (answered().await.status() == 200).then_some(())).await;
+    assert_eq!(daemon.trouble_with("connections").await, None);
+    // A secret that goes away again closes nothing.
+    fs::remove_file(&secret).unwrap();
+    daemon.signal("HUP");
+    eventually("it is said", async || daemon.stderr().matches("cannot be read").nth(1).map(drop)).await;
+    assert_eq!(answered().await.status(), 200);
+    daemon.terminate().await.with(0);
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_ends_with_64() {
     let setting = Setting::embedded();
     let _taken = TcpListener::bind(("127.0.0.1", setting.receive)).unwrap();
@@ -149,6 +178,9 @@ async fn paths_methods_and_sizes_that_do_not_do_are_refused() {
     let chunk = format!("10001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1_0001));
     let chunked = raw(&setting, &format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunk}")).await;
     assert!(chunked.starts_with("HTTP/1.1 413"), "{chunked}");
+    let packed =
+        raw(&setting, &format!("{head}Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")).await;
+    assert!(packed.starts_with("HTTP/1.1 415"), "{packed}");
     let slow = raw(&setting, &format!("{head}Content-Length: 10\r\n\r\nabc")).await;
     assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
     let ledger = daemon.read("/api/v1/ledger").await;

@@ -645,6 +645,7 @@ fn registry(connection: &str) -> Registry {
             dead_letters: config::DeadLetters::Digest,
         },
         warnings: Vec::new(),
+        unreadable: Vec::new(),
     })
 }
 

@@ -36,6 +36,20 @@ impl Fields {
         fields
     }
 
+    /// Everything in a body, whatever it is; nothing of one that is nothing.
+    pub(super) fn of_body(body: &[u8]) -> Self {
+        match body.trim_ascii_start().first() {
+            Some(b'{' | b'[') => {
+                serde_json::from_slice(body).map_or_else(|_| Self::default(), |json| Self::of_json(&json))
+            }
+            Some(b'<') => {
+                let reports = std::str::from_utf8(body).ok().and_then(of_xml).unwrap_or_default();
+                reports.into_iter().next().unwrap_or_default()
+            }
+            _ => Self::of_query(body),
+        }
+    }
+
     /// Everything inside an object, however deep, by its own name.
     fn of_json(object: &Value) -> Self {
         let mut fields = Self::default();

@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use crate::config::{Connection, HmacAlgorithm, HmacScheme, Secret};
-use crate::provider::Unproved;
+use crate::provider::{Slot, Unproved};
 use crate::receive::RawWebhook;
 
 /// The header whose value the exchange scheme signs before the body.
@@ -24,13 +24,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Which configured secret made the signature; `None` when this connection's webhooks bear none.
+/// Which configured secret made the signature; none when this connection's webhooks bear none.
 ///
 /// # Errors
 /// [`Unproved::NoSignature`] when the header is missing, doubled or unreadable,
 /// [`Unproved::WrongSignature`] when no configured secret made it.
-pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Option<usize>, Unproved> {
-    let Some(hmac) = &connection.auth.hmac else { return Ok(None) };
+pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Vec<Slot>, Unproved> {
+    let Some(hmac) = &connection.auth.hmac else { return Ok(Vec::new()) };
     let header = webhook.only_header(&hmac.header).ok_or(Unproved::NoSignature)?;
     let presented = signature(header, hmac.algorithm)?;
     let timestamp = match hmac.scheme {
@@ -45,7 +45,7 @@ pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Resu
     }
     let parts = [timestamp.unwrap_or_default(), body];
     signer(&hmac.secrets, &Claim { algorithm: hmac.algorithm, parts, presented: &presented })
-        .map(Some)
+        .map(|index| vec![Slot { kind: "hmac", index }])
         .ok_or(Unproved::WrongSignature)
 }
 
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::config::Hmac as Configured;
     use crate::event::Provider;
-    use crate::provider::vector::{Request, connection, webhook};
+    use crate::provider::vector::{Request, connection, flipped, webhook};
 
     const BODY: &str = r#"{"results":[]}"#;
     const TIMESTAMP: &str = "1667951050990";
@@ -174,11 +174,7 @@ mod tests {
         }
     }
 
-    fn held(
-        configured: Configured,
-        headers: Vec<(&str, &str)>,
-        body: &str,
-    ) -> Result<Option<usize>, Unproved> {
+    fn held(configured: Configured, headers: Vec<(&str, &str)>, body: &str) -> Result<Vec<Slot>, Unproved> {
         let mut connection = connection(Provider::Infobip);
         connection.auth.hmac = Some(configured);
         let request = Request { method: "POST", target: "/hooks/acme-infobip", segment: None, headers, body };
@@ -206,7 +202,7 @@ mod tests {
                 vec![("X-Hub-Signature", hex)],
                 text,
             );
-            assert_eq!(found, Ok(Some(0)), "{algorithm:?}");
+            assert_eq!(found, Ok(vec![Slot { kind: "hmac", index: 0 }]), "{algorithm:?}");
         }
     }
 
@@ -220,7 +216,7 @@ mod tests {
                 for written in [form.clone(), format!("{name}={form}"), format!(" {name}= {form} ")] {
                     let configured = configured(algorithm, HmacScheme::Body, &["old", "k"]);
                     let found = held(configured, vec![("x-hub-signature", &written)], BODY);
-                    assert_eq!(found, Ok(Some(1)), "{written}");
+                    assert_eq!(found, Ok(vec![Slot { kind: "hmac", index: 1 }]), "{written}");
                 }
             }
         }
@@ -228,13 +224,27 @@ mod tests {
 
     #[test]
     fn any_flipped_bit_is_refused() {
-        let right = digest(HmacAlgorithm::Sha256, "k", BODY);
-        for bit in 0..256 {
-            let mut wrong = right.clone();
-            wrong[bit / 8] ^= 1 << (bit % 8);
-            let configured = configured(HmacAlgorithm::Sha256, HmacScheme::Body, &["k"]);
-            let found = held(configured, vec![("x-hub-signature", &hex::encode(wrong))], BODY);
-            assert_eq!(found, Err(Unproved::WrongSignature));
+        let stamped = format!("{TIMESTAMP}{BODY}");
+        for (scheme, text) in [(HmacScheme::Body, BODY), (HmacScheme::Exchange, &*stamped)] {
+            let right = digest(HmacAlgorithm::Sha256, "k", text);
+            let of = |digest: &[u8], time: &str, body: &str| {
+                let configured = configured(HmacAlgorithm::Sha256, scheme, &["k"]);
+                let digest = hex::encode(digest);
+                let headers = vec![("x-hub-signature", &*digest), ("x-ib-exchange-req-timestamp", time)];
+                held(configured, headers, body)
+            };
+            assert!(of(&right, TIMESTAMP, BODY).is_ok());
+            for bit in 0..256 {
+                let mut wrong = right.clone();
+                wrong[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(of(&wrong, TIMESTAMP, BODY), Err(Unproved::WrongSignature));
+            }
+            for body in flipped(BODY) {
+                assert_eq!(of(&right, TIMESTAMP, &body), Err(Unproved::WrongSignature), "{body}");
+            }
+            for time in flipped(TIMESTAMP) {
+                assert_eq!(of(&right, &time, BODY).is_err(), scheme == HmacScheme::Exchange, "{time}");
+            }
         }
     }
 
@@ -266,7 +276,7 @@ mod tests {
             [BODY, &stamped].map(|text| hex::encode(digest(HmacAlgorithm::Sha256, "k", text)));
         let time = "x-ib-exchange-req-timestamp";
         let signed = |written| vec![("x-hub-signature", written), (time, TIMESTAMP)];
-        assert_eq!(held(exchange(), signed(&by_exchange), BODY), Ok(Some(0)));
+        assert_eq!(held(exchange(), signed(&by_exchange), BODY), Ok(vec![Slot { kind: "hmac", index: 0 }]));
         assert_eq!(held(exchange(), signed(&by_body), BODY), Err(Unproved::WrongSignature));
         // The border moved into the timestamp, and the stamped body presented as a body.
         let moved = vec![("x-hub-signature", &*by_body), (time, "{")];
@@ -283,6 +293,6 @@ mod tests {
         let connection = connection(Provider::Infobip);
         let raw =
             webhook(Some(connection.clone()), &Request { method: "POST", target: "/", ..Request::default() });
-        assert_eq!(check(&raw, &connection, b""), Ok(None));
+        assert_eq!(check(&raw, &connection, b""), Ok(Vec::new()));
     }
 }

@@ -1,45 +1,57 @@
-//! What Twilio signs (`X-Twilio-Signature`): HMAC-SHA1, under the account's auth token, of the URL it
-//! called, followed in a form by the sorted, distinct, decoded parameters. In: a webhook nobody
-//! believes yet. Out: which token signed it. It never re-serialises a URL, and never stops at the
-//! first token that fits.
+//! What Twilio signs (`X-Twilio-Signature`): HMAC-SHA1 under the account's auth token, or an HMAC
+//! under a shared key, of the URL it called, followed in a form by the sorted, distinct, decoded
+//! parameters. In: a webhook nobody believes yet. Out: which token or key signed it. It never
+//! re-serialises a URL, never stops at the first token that fits, and takes no algorithm that is
+//! not configured.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::form;
-use crate::config::{Basic, Connection, Secret};
-use crate::provider::Unproved;
+use crate::config::{Basic, Connection, Secret, SharedAlgorithm, SharedKey};
+use crate::provider::{Slot, Unproved};
 use crate::receive::RawWebhook;
 
-/// Characters of 20 bytes in base64.
-const SIGNATURE_LENGTH: usize = 28;
+/// Characters of the longest signature, 32 bytes, in base64.
+const SIGNATURE_LENGTH_MAX: usize = 44;
 
 /// The query parameter that holds the digest of a body that is no form.
 const BODY_DIGEST: &[u8] = b"bodySHA256";
 
-/// Which auth token signed a webhook; `None` when the connection has none.
+/// `key=…,algorithm=…`: there when a shared key signed. It is not signed itself.
+const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+
+/// Which auth token or shared key signed a webhook; none when the connection has none.
 ///
 /// # Errors
 /// [`Unproved::NoSignature`] when it is missing or doubled, or leaves the body uncovered;
-/// [`Unproved::WrongSignature`] for one that no configured token makes.
-pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Option<usize>, Unproved> {
-    let tokens = &connection.auth.auth_tokens;
-    if tokens.is_empty() {
-        return Ok(None);
+/// [`Unproved::WrongSignature`] for one that no configured token or key makes.
+pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<Vec<Slot>, Unproved> {
+    let auth = &connection.auth;
+    if auth.auth_tokens.is_empty() && auth.shared_keys.is_empty() {
+        return Ok(Vec::new());
     }
     let presented = webhook.only_header("x-twilio-signature");
     let signed = signed(webhook, body);
-    let origins = || origins(&connection.public_url, connection.auth.basic.as_ref());
-    // An absent signature is compared too: its absence must not take less time than a wrong one.
-    let found = which(tokens, origins, signed.as_deref().unwrap_or_default(), presented.unwrap_or_default());
-    match (presented, signed, found) {
-        (Some(_), Some(_), Some(index)) => Ok(Some(index)),
-        (Some(_), Some(_), None) => Err(Unproved::WrongSignature),
+    let claim = Claim {
+        public_url: &connection.public_url,
+        basic: auth.basic.as_ref(),
+        signed: signed.as_deref().unwrap_or_default(),
+        // An absent signature is compared too: its absence must not take less time than a wrong one.
+        presented: presented.unwrap_or_default(),
+    };
+    let found = match settings(webhook)? {
+        Some(named) if !auth.shared_keys.is_empty() => claim.key(&auth.shared_keys, &named),
+        _ => claim.token(&auth.auth_tokens),
+    };
+    match (presented, signed.is_some(), found) {
+        (Some(_), true, Some(slot)) => Ok(vec![slot]),
+        (Some(_), true, None) => Err(Unproved::WrongSignature),
         _ => Err(Unproved::NoSignature),
     }
 }
@@ -47,38 +59,85 @@ pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Resu
 /// Does the work of [`check`] for a webhook whose connection does not exist.
 pub fn spend(webhook: &RawWebhook, body: &[u8]) {
     let signed = signed(webhook, body).unwrap_or_default();
-    let origins = || origins("https://nobody.invalid", None);
     let presented = webhook.only_header("x-twilio-signature").unwrap_or_default();
-    std::hint::black_box(which(&[Secret::new("nobody's token".into())], origins, &signed, presented));
+    let claim = Claim { public_url: "https://nobody.invalid", basic: None, signed: &signed, presented };
+    std::hint::black_box(claim.token(&[Secret::new("nobody's token".into())]));
 }
 
-/// The first token whose signature is the presented one, after trying every token.
-fn which<O: Iterator<Item = String>>(
-    tokens: &[Secret],
-    origins: impl Fn() -> O,
-    signed: &[u8],
-    presented: &[u8],
-) -> Option<usize> {
-    let usable = tokens.iter().enumerate().filter(|(_, token)| !token.expose().is_empty());
-    usable.fold(None, |found, (index, token)| {
-        let matches = signs(token, origins(), signed, presented);
-        found.or(matches.then_some(index))
-    })
+/// What a webhook says of the shared key that signed it.
+struct Named<'w> {
+    key: &'w str,
+    algorithm: &'w str,
 }
 
-/// Whether a token signs the webhook under one of the origins. Stopping at the one that fits tells
-/// the holder of a right signature which URL Twilio called, and nobody anything else.
-fn signs(token: &Secret, mut origins: impl Iterator<Item = String>, signed: &[u8], presented: &[u8]) -> bool {
-    let Ok(keyed) = Hmac::<Sha1>::new_from_slice(token.expose().as_bytes()) else { return false };
-    origins.any(|origin| {
-        let mut mac = keyed.clone();
-        mac.update(origin.as_bytes());
-        mac.update(signed);
-        let mut text = [0; SIGNATURE_LENGTH];
-        let written = STANDARD.encode_slice(mac.finalize().into_bytes(), &mut text);
-        // The text is compared, not the bytes: base64 has more than one spelling of some bytes.
-        written.is_ok() & bool::from(text.ct_eq(presented))
-    })
+/// The key and the algorithm a webhook names, each once; `None` of one signed with an auth token.
+fn settings(webhook: &RawWebhook) -> Result<Option<Named<'_>>, Unproved> {
+    if !webhook.headers.contains_key(SETTINGS) {
+        return Ok(None);
+    }
+    let text = webhook.only_header(SETTINGS).and_then(|value| std::str::from_utf8(value).ok());
+    let (mut key, mut algorithm) = (None, None);
+    for part in text.ok_or(Unproved::NoSignature)?.split(',') {
+        let (name, value) = part.split_once('=').ok_or(Unproved::NoSignature)?;
+        let place = match name.trim() {
+            "key" => &mut key,
+            "algorithm" => &mut algorithm,
+            _ => continue,
+        };
+        if place.replace(value.trim()).is_some() {
+            return Err(Unproved::NoSignature);
+        }
+    }
+    key.zip(algorithm).map(|(key, algorithm)| Some(Named { key, algorithm })).ok_or(Unproved::NoSignature)
+}
+
+/// A signature somebody presents for a webhook.
+struct Claim<'a> {
+    public_url: &'a str,
+    basic: Option<&'a Basic>,
+    signed: &'a [u8],
+    presented: &'a [u8],
+}
+
+impl Claim<'_> {
+    /// The first auth token whose signature is the presented one, after trying every token.
+    fn token(&self, tokens: &[Secret]) -> Option<Slot> {
+        tokens.iter().enumerate().fold(None, |found, (index, token)| {
+            let holds = self.holds::<Hmac<Sha1>>(token);
+            found.or(holds.then_some(Slot { kind: "token", index }))
+        })
+    }
+
+    /// The first shared key of that name and algorithm whose signature is the presented one, after
+    /// trying every one.
+    fn key(&self, keys: &[SharedKey], named: &Named<'_>) -> Option<Slot> {
+        keys.iter().enumerate().fold(None, |found, (index, key)| {
+            let (name, holds) = match key.algorithm {
+                SharedAlgorithm::HmacSha1 => ("HMAC_SHA1", self.holds::<Hmac<Sha1>>(&key.secret)),
+                SharedAlgorithm::HmacSha256 => ("HMAC_SHA256", self.holds::<Hmac<Sha256>>(&key.secret)),
+            };
+            let is_named = key.key == named.key && named.algorithm.eq_ignore_ascii_case(name);
+            found.or((is_named & holds).then_some(Slot { kind: "shared", index }))
+        })
+    }
+
+    /// Whether a secret signs the webhook under one of the origins. Stopping at the one that fits
+    /// tells the holder of a right signature which URL Twilio called, and nobody anything else.
+    fn holds<M: Mac + KeyInit + Clone>(&self, secret: &Secret) -> bool {
+        let key = secret.expose().as_bytes();
+        let Ok(keyed) = <M as KeyInit>::new_from_slice(key) else { return false };
+        // An empty key proves nothing: anybody has it.
+        !key.is_empty()
+            && origins(self.public_url, self.basic).any(|origin| {
+                let mut mac = keyed.clone();
+                mac.update(origin.as_bytes());
+                mac.update(self.signed);
+                let mut text = [0; SIGNATURE_LENGTH_MAX];
+                let written = STANDARD.encode_slice(mac.finalize().into_bytes(), &mut text);
+                // The text is compared, not the bytes: base64 has more than one spelling of some bytes.
+                written.is_ok_and(|length| bool::from(text[..length].ct_eq(self.presented)))
+            })
+    }
 }
 
 /// What is signed after the origin: the raw target, then what stands for the body. `None` when
@@ -133,8 +192,9 @@ fn origins<'a>(public_url: &'a str, basic: Option<&'a Basic>) -> impl Iterator<I
     let (bare, port) = without_port(host);
     let port = port.unwrap_or(if scheme.eq_ignore_ascii_case("http") { "80" } else { "443" });
     let userinfo = userinfo.map(|user| format!("{user}@"));
-    let credentials = move || basic.map(|basic| format!("{}:{}@", basic.user, basic.password.expose()));
-    let users = [Some(String::new()), userinfo].into_iter().chain(std::iter::once_with(credentials));
+    let passwords = basic.into_iter().flat_map(|basic| basic.passwords.iter().map(move |word| (basic, word)));
+    let credentials = passwords.map(|(basic, word)| Some(format!("{}:{}@", basic.user, word.expose())));
+    let users = [Some(String::new()), userinfo].into_iter().chain(credentials);
     users.flatten().flat_map(move |user| {
         [false, true].into_iter().map(move |with_port| match with_port {
             false => format!("{scheme}://{user}{bare}{prefix}"),
@@ -159,6 +219,7 @@ mod tests {
     use crate::event::Provider;
     use crate::provider::vector::{Request, connection, webhook};
 
+    const TOKEN: Slot = Slot { kind: "token", index: 0 };
     const FORM: &str = "application/x-www-form-urlencoded";
 
     fn twilio() -> Connection {
@@ -174,7 +235,7 @@ mod tests {
         STANDARD.encode(mac.finalize().into_bytes())
     }
 
-    fn verdict(target: &str, signature: &str, body: &str) -> Result<Option<usize>, Unproved> {
+    fn verdict(target: &str, signature: &str, body: &str) -> Result<Vec<Slot>, Unproved> {
         let headers = vec![("content-type", FORM), ("x-twilio-signature", signature)];
         let request = Request { method: "POST", target, segment: None, headers, body };
         check(&webhook(None, &request), &twilio(), body.as_bytes())
@@ -182,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_origin_is_tried_in_every_form_twilio_writes() {
-        let basic = Basic { user: "u".into(), password: Secret::new("p".into()) };
+        let basic = Basic { user: "u".into(), passwords: vec![Secret::new("p".into())] };
         for (url, basic, expected) in [
             ("https://h.example", None, vec!["https://h.example", "https://h.example:443"]),
             ("http://h.example", None, vec!["http://h.example", "http://h.example:80"]),
@@ -222,7 +283,7 @@ mod tests {
             let request = Request { method: "POST", target: "/hooks/a", segment: None, headers, body: "a=b" };
             assert_eq!(check(&webhook(None, &request), &twilio(), b"a=b"), Err(Unproved::NoSignature));
         }
-        assert_eq!(verdict("/hooks/a", &signature, "a=b"), Ok(Some(0)));
+        assert_eq!(verdict("/hooks/a", &signature, "a=b"), Ok(vec![TOKEN]));
     }
 
     #[test]
@@ -235,6 +296,52 @@ mod tests {
         let headers = vec![("x-twilio-signature", &*signature)];
         let request = Request { method: "POST", target: "/hooks/a", headers, ..Request::default() };
         assert_eq!(check(&webhook(None, &request), &connection, b""), Err(Unproved::WrongSignature));
+    }
+
+    fn shared(settings: &[&str], signature: &str) -> Result<Vec<Slot>, Unproved> {
+        let mut connection = twilio();
+        let key = |key: &str, algorithm| SharedKey {
+            key: key.into(),
+            algorithm,
+            secret: Secret::new("a shared secret".into()),
+        };
+        connection.auth.shared_keys =
+            vec![key("k1", SharedAlgorithm::HmacSha1), key("k2", SharedAlgorithm::HmacSha256)];
+        let mut headers = vec![("content-type", FORM), ("x-twilio-signature", signature)];
+        headers.extend(settings.iter().map(|value| (SETTINGS, *value)));
+        let request = Request { method: "POST", target: "/hooks/a", segment: None, headers, body: "a=b" };
+        check(&webhook(None, &request), &connection, b"a=b")
+    }
+
+    #[test]
+    fn a_shared_key_signs_with_its_own_algorithm_and_no_other() {
+        fn made<M: Mac + KeyInit>() -> String {
+            let mut mac = <M as KeyInit>::new_from_slice(b"a shared secret").unwrap();
+            mac.update(b"https://hooks.example.com/hooks/aab");
+            STANDARD.encode(mac.finalize().into_bytes())
+        }
+        let (sha1, sha256) = (made::<Hmac<Sha1>>(), made::<Hmac<Sha256>>());
+        let slot = |index| Ok(vec![Slot { kind: "shared", index }]);
+        let wrong = || Err(Unproved::WrongSignature);
+        let none = || Err(Unproved::NoSignature);
+        let by_token = signature("https://hooks.example.com/hooks/a", "ab");
+        for (settings, signature, expected) in [
+            (["key=k2,algorithm=HMAC_SHA256"].as_slice(), &sha256, slot(1)),
+            (&["algorithm=hmac_sha256, key=k2, version=1"], &sha256, slot(1)),
+            (&["key=k1,algorithm=HMAC_SHA1"], &sha1, slot(0)),
+            (&["key=k2,algorithm=HMAC_SHA1"], &sha1, wrong()),
+            (&["key=k1,algorithm=HMAC_SHA256"], &sha256, wrong()),
+            (&["key=k3,algorithm=HMAC_SHA256"], &sha256, wrong()),
+            (&["key=k2,algorithm=HMAC_SHA256"], &by_token, wrong()),
+            (&["key=k2"], &sha256, none()),
+            (&["key=k2,key=k2,algorithm=HMAC_SHA256"], &sha256, none()),
+            (&["key=k2,algorithm=HMAC_SHA256"; 2], &sha256, none()),
+            (&["nonsense"], &sha256, none()),
+            (&[], &sha256, wrong()),
+            (&[], &by_token, Ok(vec![TOKEN])),
+        ] {
+            assert_eq!(shared(settings, signature), expected, "{settings:?}");
+        }
     }
 
     /// True where a flip only changed the case of a hex digit of an escape, which says the same.
@@ -266,7 +373,7 @@ mod tests {
             }
             let body = form.finish();
             let signature = signature(&format!("https://hooks.example.com{target}"), &signed);
-            prop_assert_eq!(verdict(&target, &signature, &body), Ok(Some(0)));
+            prop_assert_eq!(verdict(&target, &signature, &body), Ok(vec![TOKEN]));
 
             let mut all = format!("{target}\n{signature}\n{body}").into_bytes();
             let at = place.index(all.len());
