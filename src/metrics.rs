@@ -1,6 +1,9 @@
 //! Every metric, its labels and its meaning. Handles are resolved once, never per request.
 //! No label holds a phone number.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{
     Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -20,6 +23,10 @@ pub struct Metrics {
     pub failures: IntCounterVec,
     /// Seconds from a webhook's last byte to its answer: `provider`.
     pub webhook_duration: HistogramVec,
+    /// Failures under codes that are in no table: `provider`, `code`.
+    pub unknown_codes: UnknownCodes,
+    /// Seconds by which a provider's last time was ahead of this clock: `provider`.
+    pub clock_ahead: GaugeVec,
     /// Webhooks that did not verify: `connection`, `reason`.
     pub verify_failures: IntCounterVec,
     /// Uses of each configured secret, by its place in the list: `connection`, `slot`.
@@ -87,6 +94,16 @@ impl Metrics {
                 &["provider"],
                 FAST,
             )?,
+            unknown_codes: UnknownCodes::new(make.counters(
+                "unknown_codes_total",
+                "Failures under codes that are in no table",
+                &["provider", "code"],
+            )?),
+            clock_ahead: make.floats(
+                "provider_clock_ahead_seconds",
+                "By how much the last time a provider told was ahead of this machine's clock",
+                &["provider"],
+            )?,
             verify_failures: make.counters(
                 "verify_failures_total",
                 "Webhooks that did not verify",
@@ -152,6 +169,36 @@ impl Metrics {
     }
 }
 
+/// Most codes that get a label of their own: what comes from outside must not grow without bound.
+const UNKNOWN_CODES_MAX: usize = 200;
+
+/// Counts codes that nobody knows, a bounded number of them by name and the rest as `other`.
+#[derive(Clone, Debug)]
+pub struct UnknownCodes {
+    counts: IntCounterVec,
+    named: Arc<Mutex<BTreeSet<(&'static str, String)>>>,
+}
+
+impl UnknownCodes {
+    fn new(counts: IntCounterVec) -> Self {
+        Self { counts, named: Arc::default() }
+    }
+
+    /// Counts one.
+    pub fn count(&self, provider: &'static str, code: &str) {
+        let plain =
+            code.len() <= 32 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-:.".contains(&b));
+        let label = if plain && self.is_named(provider, code) { code } else { "other" };
+        self.counts.with_label_values(&[provider, label]).inc();
+    }
+
+    fn is_named(&self, provider: &'static str, code: &str) -> bool {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = (provider, code.to_owned());
+        named.contains(&entry) || named.len() < UNKNOWN_CODES_MAX && named.insert(entry)
+    }
+}
+
 /// Seconds; a webhook takes 0.2 ms to 4 s.
 const FAST: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 /// Seconds; a receipt takes 1 s to a day.
@@ -211,6 +258,20 @@ impl Maker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_codes_get_labels_until_there_are_too_many() {
+        let metrics = Metrics::new().unwrap();
+        for code in 0..UNKNOWN_CODES_MAX + 5 {
+            metrics.unknown_codes.count("cm", &code.to_string());
+        }
+        metrics.unknown_codes.count("cm", "7");
+        metrics.unknown_codes.count("cm", "+15005550001 said \"hello\"");
+        let text = metrics.render();
+        assert!(text.contains("unknown_codes_total{code=\"7\",provider=\"cm\"} 2"), "{text}");
+        assert!(text.contains("unknown_codes_total{code=\"other\",provider=\"cm\"} 6"), "{text}");
+        assert!(!text.contains("hello"));
+    }
 
     #[test]
     fn every_metric_has_its_own_name_and_the_prefix() {

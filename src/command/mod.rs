@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain_code;
 pub mod output;
 pub mod schema;
 pub mod secret;
@@ -66,6 +67,8 @@ pub enum Command {
     Check(check::Args),
     /// Print the URL to give a connection's provider, with its path secret
     Url(url::Args),
+    /// Say what a provider's status or error code means
+    ExplainCode(explain_code::Args),
     /// Print the JSON Schema of the events
     Schema(schema::Args),
     /// Make a secret
@@ -172,6 +175,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Simulate(args)) => simulate::run(args, global).await,
         Some(Command::Check(args)) => check::run(args, global).await,
         Some(Command::Url(args)) => url::run(args, global),
+        Some(Command::ExplainCode(args)) => explain_code::run(&args, global),
         Some(Command::Schema(args)) => schema::run(args, global),
         Some(Command::Secret(args)) => secret::run(args, global),
     }

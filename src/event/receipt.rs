@@ -183,6 +183,19 @@ pub enum Blames {
     Provider,
 }
 
+impl Blames {
+    /// As written in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Recipient => "recipient",
+            Self::Account => "account",
+            Self::Content => "content",
+            Self::Provider => "provider",
+        }
+    }
+}
+
 /// What a message costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Price {

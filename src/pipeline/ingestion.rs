@@ -99,6 +99,15 @@ impl Ingestion {
                     self.metrics.receipts.with_label_values(&[provider, receipt.state.name()]).inc();
                     if let Some(failure) = &receipt.failure {
                         self.metrics.failures.with_label_values(&[provider, failure.class.name()]).inc();
+                        if !failure.code.is_empty()
+                            && provider::explain(connection.provider, &failure.code).is_none()
+                        {
+                            self.metrics.unknown_codes.count(provider, &failure.code);
+                        }
+                    }
+                    if let Some(at) = receipt.occurred_at {
+                        let ahead = at.since(receipt.received_at).as_secs_f64();
+                        self.metrics.clock_ahead.with_label_values(&[provider]).set(ahead);
                     }
                     if let (State::Delivered, Some(sent), Some(at)) =
                         (receipt.state, receipt.sent_at, receipt.occurred_at)

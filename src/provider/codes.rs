@@ -2,7 +2,29 @@
 //! failure in our words, and whose it is. It never guesses a class that the code does not give
 //! while the table knows the code.
 
-use crate::event::{Blames, Failure, FailureClass};
+use crate::event::{Blames, Failure, FailureClass, State};
+
+/// What a code of a provider's tables stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The state it puts a message in.
+    pub state: State,
+    /// Why, when it is a failure.
+    pub failure: Option<Failure>,
+}
+
+impl Explained {
+    /// A state that needs no reason.
+    pub const fn state(state: State) -> Self {
+        Self { state, failure: None }
+    }
+
+    /// A failure; a message to somebody who has opted out is blocked.
+    pub fn failure(failure: Failure) -> Self {
+        let state = if failure.class == FailureClass::OptedOut { State::Blocked } else { State::Failed };
+        Self { state, failure: Some(failure) }
+    }
+}
 
 /// One row of a provider's table of codes.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +133,30 @@ pub const UNEXPLAINED: Code =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Provider;
+    use crate::provider::explain;
+
+    #[test]
+    fn every_documented_code_is_in_its_table_with_a_sentence() {
+        for provider in Provider::ALL {
+            let path = format!("{}/tests/vectors/{provider}/codes.txt", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let codes: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            let missing: Vec<&&str> = codes.iter().filter(|code| explain(provider, code).is_none()).collect();
+            assert!(missing.is_empty() && codes.len() > 10, "{provider}: {missing:?}");
+            for code in codes {
+                let explained = explain(provider, code).unwrap();
+                assert_ne!(explained.state, State::Unknown, "{provider} {code}");
+                let is_failure = matches!(explained.state, State::Failed | State::Blocked);
+                assert_eq!(explained.failure.is_some(), is_failure, "{provider} {code}");
+                let text = explained.failure.map_or_else(|| "None.".to_owned(), |failure| failure.text);
+                assert!(text.ends_with('.') && text.len() < 110, "{provider} {code}: {text}");
+            }
+            for code in ["", "nonsense", "-1", "999999", "status:999", "status:9:5"] {
+                assert_eq!(explain(provider, code), None, "{provider} {code}");
+            }
+        }
+    }
 
     #[test]
     fn words_give_a_class_where_no_code_does() {

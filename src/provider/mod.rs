@@ -21,6 +21,7 @@ use crate::event::{Event, Provider};
 use crate::receive::{RawWebhook, Reply, Verified};
 use crate::registry::Registry;
 
+pub use codes::Explained;
 pub use context::Context;
 
 /// Why a webhook is not believed. The label of `verify_failures_total`, never shown to the sender.
@@ -165,6 +166,17 @@ fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<V
     let mut slots: Vec<Slot> = [path?, basic?, header?].into_iter().flatten().collect();
     slots.extend(signed?);
     if slots.is_empty() { Err(Unproved::NothingConfigured) } else { Ok(slots) }
+}
+
+/// What a provider's status or error code stands for, as its receipts carry it; `None` of one that
+/// its tables do not have.
+pub fn explain(provider: Provider, code: &str) -> Option<Explained> {
+    match provider {
+        Provider::Twilio => twilio::codes::explain(code),
+        Provider::Infobip => infobip::codes::explain(code),
+        Provider::Cm => cm::codes::explain(code),
+        Provider::Lime => lime::codes::explain(code),
+    }
 }
 
 /// Says in events what a proved webhook says. What cannot be read becomes a dead letter.

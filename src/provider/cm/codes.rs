@@ -3,7 +3,7 @@
 //! words: CM's template puts text or a number into `errorCode`, as the customer filled it in.
 
 use crate::event::{Blames as B, Failure, FailureClass as C, State};
-use crate::provider::codes::{Code, UNEXPLAINED, find, from_text};
+use crate::provider::codes::{Code, Explained, UNEXPLAINED, find, from_text};
 
 /// A report's codes and words, as they came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,20 @@ pub fn outcome(words: &Words<'_>) -> Outcome {
         state: if blocked { State::Blocked } else { State::Failed },
         withdrawn: blocked && is_withdrawal(&failure.code),
         failure: Some(failure),
+    }
+}
+
+/// What a listed error code, `28`, or a status code, `status:2`, stands for.
+pub fn explain(code: &str) -> Option<Explained> {
+    match code.strip_prefix("status:") {
+        Some("0") => Some(Explained::state(State::Sent)),
+        Some("1") => Some(Explained::failure(REJECTED.failure(code))),
+        Some("2" | "4") => Some(Explained::state(State::Delivered)),
+        Some("3") => Some(Explained::failure(UNEXPLAINED.failure(code))),
+        Some(_) => None,
+        None if code == PENDING => Some(Explained::state(State::Sent)),
+        None if code == "200" => Some(Explained::state(State::Delivered)),
+        None => find(ERRORS, code).map(|row| Explained::failure(row.failure(code))),
     }
 }
 

@@ -7,7 +7,7 @@
 //! protection (Signals) and flooding filters are no carrier's judgement either.
 
 use crate::event::{Blames as B, Failure, FailureClass as C, State};
-use crate::provider::codes::{Code, find};
+use crate::provider::codes::{Code, Explained, find};
 
 /// What a status id says.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +85,19 @@ pub fn outcome(numbers: &Numbers<'_>) -> Option<Outcome> {
     let state = if failure.class == C::OptedOut { State::Blocked } else { status.state };
     let withdrawn = state == State::Blocked && is_withdrawal(&failure.code);
     Some(Outcome { state, failure: Some(failure), withdrawn })
+}
+
+/// What a listed error id, `603`, or a listed status, `status:14` or with its group `status:5:14`, stands for.
+pub fn explain(code: &str) -> Option<Explained> {
+    let Some(status) = code.strip_prefix("status:") else {
+        return error(code).map(|row| Explained::failure(row.failure(code)));
+    };
+    let (group, id) = status.split_once(':').map_or((None, status), |(group, id)| (Some(group), id));
+    let (group, id) = (group.map(str::parse::<u32>).transpose().ok()?, id.parse::<u32>().ok()?);
+    let listed = |status: &&Status| status.id == id && group.is_none_or(|group| status.group == group);
+    let status = STATUSES.iter().find(listed)?;
+    let failure = status.failure.as_ref().map(|row| Explained::failure(row.failure(code)));
+    Some(failure.unwrap_or_else(|| Explained::state(status.state)))
 }
 
 /// The row of a listed error id; 0 is no error.

@@ -3,25 +3,39 @@
 //! to case.
 
 use crate::event::{Blames as B, Failure, FailureClass as C, State};
-use crate::provider::codes::{Code, UNEXPLAINED, from_text};
+use crate::provider::codes::{Code, Explained, UNEXPLAINED, from_text};
 
 /// Says what a status and an error mean together.
 pub fn outcome(status: &str, error: &str) -> (State, Option<Failure>) {
     let word = status.trim().to_ascii_lowercase();
-    let state = match word.as_str() {
-        "delivered" | "delivrd" | "success" => State::Delivered,
-        "accepted" | "acceptd" | "queued" => State::Accepted,
-        "sent" | "enroute" | "buffered" | "submitted" => State::Sent,
-        "deleted" | "canceled" | "cancelled" => State::Canceled,
-        _ if find(&word).is_some() => State::Failed,
-        _ => State::Unknown,
-    };
+    let state = state(&word);
     if state != State::Failed {
         return (state, None);
     }
     let failure = failure(&word, error);
     let state = if failure.class == C::OptedOut { State::Blocked } else { State::Failed };
     (state, Some(failure))
+}
+
+/// What a word of a status stands for, if it is one of failure or of success.
+pub fn explain(word: &str) -> Option<Explained> {
+    let word = word.trim().to_ascii_lowercase();
+    match state(&word) {
+        State::Unknown => None,
+        State::Failed => find(&word).map(|row| Explained::failure(row.failure(""))),
+        state => Some(Explained::state(state)),
+    }
+}
+
+fn state(word: &str) -> State {
+    match word {
+        "delivered" | "delivrd" | "success" => State::Delivered,
+        "accepted" | "acceptd" | "queued" => State::Accepted,
+        "sent" | "enroute" | "buffered" | "submitted" => State::Sent,
+        "deleted" | "canceled" | "cancelled" => State::Canceled,
+        _ if find(word).is_some() => State::Failed,
+        _ => State::Unknown,
+    }
 }
 
 /// The error's words say more than the status where they say anything; `000` is no error.

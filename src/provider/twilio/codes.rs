@@ -1,8 +1,9 @@
-//! What Twilio's error codes mean. In: an `ErrorCode`. Out: a failure in our words, and whose it is.
+//! What Twilio's status words and error codes mean. In: a `MessageStatus` or an `ErrorCode`. Out: a
+//! state, or a failure in our words, and whose it is.
 //! The classes are our judgement of Twilio's titles; a code that is not here is never guessed at.
 
-use crate::event::{Blames, Failure, FailureClass};
-use crate::provider::codes::{self, Code};
+use crate::event::{Blames, Failure, FailureClass, State};
+use crate::provider::codes::{self, Code, Explained};
 use FailureClass::{
     Account, CarrierFiltered, Content, Expired, InvalidRecipient, OptedOut, ProviderError,
     SenderUnregistered, Throttled, Unknown, Unreachable,
@@ -11,12 +12,53 @@ use FailureClass::{
 /// The failure a code stands for; without one, what Twilio's own words say.
 pub fn failure(code: Option<&str>, words: Option<&str>) -> Failure {
     let Some(code) = code else { return codes::from_text(words.unwrap_or_default()).failure("") };
+    row(code).unwrap_or(&UNLISTED).failure(code)
+}
+
+/// The row of a code, or of the range it is in.
+fn row(code: &str) -> Option<&'static Code> {
     let range = || {
         let number: u32 = code.parse().ok()?;
         RANGES.iter().find(|(first, last, _)| (*first..=*last).contains(&number)).map(|(.., row)| row)
     };
-    codes::find(CODES, code).or_else(range).unwrap_or(&UNLISTED).failure(code)
+    codes::find(CODES, code).or_else(range)
 }
+
+/// What a status word or an error code stands for, if it is listed.
+pub fn explain(code: &str) -> Option<Explained> {
+    status(code)
+        .map(|(state, _)| match state {
+            State::Failed => Explained::failure(UNSAID.failure("")),
+            state => Explained::state(state),
+        })
+        .or_else(|| row(code).map(|row| Explained::failure(row.failure(code))))
+}
+
+/// The state a status word puts a message in, and whether Twilio says no more after it.
+pub(super) fn status(word: &str) -> Option<(State, bool)> {
+    let found = STATUSES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(word));
+    found.map(|&(_, state, is_final)| (state, is_final))
+}
+
+/// `message_enum_status`, what it is to us, and whether Twilio says no more after it.
+#[rustfmt::skip]
+const STATUSES: [(&str, State, bool); 11] = [
+    ("delivered",           State::Delivered, true),
+    ("sent",                State::Sent,      false),
+    ("undelivered",         State::Failed,    true),
+    ("failed",              State::Failed,    true),
+    ("queued",              State::Accepted,  false),
+    ("accepted",            State::Accepted,  false),
+    ("scheduled",           State::Accepted,  false),
+    ("sending",             State::Accepted,  false),
+    ("read",                State::Delivered, true),
+    ("partially_delivered", State::Delivered, true),
+    ("canceled",            State::Canceled,  true),
+];
+
+/// What is said of a status of failure by itself.
+const UNSAID: Code =
+    Code::new("", Unknown, Blames::Provider, "The message was not delivered; the error code says why.");
 
 /// The code under which Twilio tells that a 10DLC campaign is suspended.
 pub const CAMPAIGN_SUSPENDED: &str = "30033";

@@ -137,31 +137,12 @@ pub(super) struct Told<'t> {
     pub(super) occurred_at: Option<Timestamp>,
 }
 
-/// `message_enum_status`, what it is to us, and whether Twilio says no more after it.
-#[rustfmt::skip]
-const STATUSES: [(&str, State, bool); 11] = [
-    ("delivered",           State::Delivered, true),
-    ("sent",                State::Sent,      false),
-    ("undelivered",         State::Failed,    true),
-    ("failed",              State::Failed,    true),
-    ("queued",              State::Accepted,  false),
-    ("accepted",            State::Accepted,  false),
-    ("scheduled",           State::Accepted,  false),
-    ("sending",             State::Accepted,  false),
-    ("read",                State::Delivered, true),
-    ("partially_delivered", State::Delivered, true),
-    ("canceled",            State::Canceled,  true),
-];
-
 /// The code of a message that was refused because its recipient had replied STOP.
 const UNSUBSCRIBED: &str = "21610";
 
 /// A receipt; and a withdrawal beside it where Twilio refused the message because of one.
 pub(super) fn receipt(context: &Context<'_>, told: &Told<'_>) -> Vec<Event> {
-    let (mut state, is_final) = STATUSES
-        .iter()
-        .find(|(word, ..)| word.eq_ignore_ascii_case(told.word))
-        .map_or((State::Unknown, false), |&(_, state, is_final)| (state, is_final));
+    let (mut state, is_final) = codes::status(told.word).unwrap_or((State::Unknown, false));
     if state == State::Failed && told.code == Some(UNSUBSCRIBED) {
         state = State::Blocked;
     }
