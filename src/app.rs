@@ -20,7 +20,7 @@ use crate::consume::{self, Consumer, Partition, Positions, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
-use crate::publish::{self, Log, Publisher};
+use crate::publish::{self, Booked, Log, Publisher};
 use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Store};
@@ -142,8 +142,15 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     };
     let publisher = match receive_listener {
         Some(listener) => {
-            daemon.receive(&config, &rails, publisher.clone(), listener);
-            Some(publisher)
+            let booked = Booked {
+                publisher,
+                ledger: Arc::clone(&rails.ledger),
+                metrics: rails.metrics.clone(),
+                clock,
+                answer_deadline: config.receive.answer_deadline,
+            };
+            daemon.receive(&config, &rails, booked.clone(), listener);
+            Some(booked)
         }
         None => {
             publisher.close(Duration::ZERO).await;
@@ -208,17 +215,15 @@ impl Daemon {
         drain("admin", &self.stop_admin, &mut self.admin, left()).await;
     }
 
-    fn receive(&mut self, config: &Config, rails: &Rails, publisher: Publisher, listener: TcpListener) {
+    fn receive(&mut self, config: &Config, rails: &Rails, stream: Booked, listener: TcpListener) {
         let ingestion = Ingestion {
             registry: Arc::clone(&rails.registry),
-            publisher: publisher.clone(),
-            ledger: Arc::clone(&rails.ledger),
+            stream: stream.clone(),
             metrics: rails.metrics.clone(),
             clock: rails.clock,
             rates: RateLimits::default(),
-            answer_deadline: config.receive.answer_deadline,
         };
-        self.publisher = Some(publisher);
+        self.publisher = Some(stream.publisher);
         let account = (Arc::clone(&rails.ledger), rails.metrics.clone());
         let registry = Arc::clone(&rails.registry);
         let server = Server::new(config.receive.clone(), registry, account, rails.clock, ingestion);

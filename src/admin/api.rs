@@ -15,7 +15,7 @@ use crate::event::{ListId, Number, Provider};
 use crate::health::{Report, Standing, report};
 use crate::tally::Table;
 
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 
 fn observer(view: &Shared) -> Result<&Observer, Problem> {
     view.observer.as_ref().ok_or_else(|| {

@@ -3,9 +3,11 @@
 
 mod account;
 mod api;
+mod feedback;
 mod guard;
 mod problem;
 mod ready;
+mod sends;
 
 use std::fmt;
 use std::io;
@@ -13,11 +15,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -26,7 +28,7 @@ use crate::clock::Clock;
 use crate::consume::Progress;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::publish::Publisher;
+use crate::publish::Booked;
 use crate::registry::Registry;
 use crate::tally::{Mirror, Store};
 
@@ -36,7 +38,7 @@ pub struct View {
     /// What every process shows.
     pub rails: Arc<Rails>,
     /// The stream, where this process receives.
-    pub publisher: Option<Publisher>,
+    pub publisher: Option<Booked>,
     /// The observer, where this process observes.
     pub observer: Option<Observer>,
     /// What the demo adds.
@@ -92,6 +94,9 @@ impl fmt::Debug for Extras {
 
 type Shared = Arc<View>;
 
+/// The largest registration of sends, in bytes: as many as are taken at once, written generously.
+const SENDS_BYTES_MAX: usize = sends::SENDS_MAX * 512;
+
 /// Serves until `shutdown` turns true.
 ///
 /// # Errors
@@ -114,6 +119,8 @@ fn router(view: Shared) -> Router {
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/incidents/{id}", get(api::incident))
         .route("/api/v1/ledger", get(api::ledger))
+        .route("/api/v1/sends", post(sends::post).layer(DefaultBodyLimit::max(SENDS_BYTES_MAX)))
+        .route("/api/v1/feedback", post(feedback::post))
         .route("/api/v1/discord/messages", get(api::discord_messages))
         .route_layer(from_fn_with_state(Arc::clone(&view), guard_request));
     Router::new()

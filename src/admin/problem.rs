@@ -34,6 +34,12 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, title: "Bad request", detail: detail.into() }
     }
 
+    /// The request can be read, and says what cannot be.
+    pub(super) fn unprocessable(detail: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, title: "Unprocessable content", detail: detail.into() }
+    }
+
     /// Who asks must say who they are.
     pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::UNAUTHORIZED, title: "Unauthorized", detail: detail.into() }
@@ -47,6 +53,12 @@ impl Problem {
     /// It may be had later, or elsewhere.
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Unavailable", detail: detail.into() }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
     }
 }
 

@@ -58,8 +58,8 @@ fn connections(registry: &Registry) -> Result<(), String> {
 /// state or of Discord is told in the checks and must not turn webhooks away.
 pub(super) async fn readyz(State(view): State<Shared>) -> Response {
     let mut checks = Vec::new();
-    if let Some(publisher) = &view.publisher {
-        checks.push(Check::of("stream", publisher.ready()));
+    if let Some(stream) = &view.publisher {
+        checks.push(Check::of("stream", stream.publisher.ready()));
     }
     let takes_events = checks.iter().all(|check| check.ok);
     checks.push(Check::of("connections", connections(&view.rails.registry.load())));

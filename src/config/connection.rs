@@ -21,6 +21,9 @@ pub struct Connection {
     pub auth: Auth,
     /// The sending number, where receipts name none (CM, Lime).
     pub number: Option<Number>,
+    /// What references begin with, and the number whose messages bear them (CM, Lime); the longest
+    /// first.
+    pub reference_prefix: Vec<(String, Number)>,
     /// Requests per second; more are answered 429.
     pub rate_limit: Option<u32>,
     /// IANA name of the zone of times written without one.
@@ -83,6 +86,7 @@ fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, public_url: &str)
         warn_of_plain_http(table, own);
     }
     let number = table.get("number", sender);
+    let reference_prefix = read_reference_prefix(table, whose);
     let rate_limit = table.get("rate_limit", whole(1..=1_000_000));
     let timezone = table.get("timezone", timezone);
     let mapping = read_mapping(table, whose);
@@ -94,6 +98,7 @@ fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, public_url: &str)
         public_url: own_url.unwrap_or_else(|| public_url.to_owned()),
         auth,
         number,
+        reference_prefix,
         rate_limit,
         timezone: timezone.unwrap_or_else(|| default_timezone(whose).to_owned()),
         mapping,
@@ -109,7 +114,6 @@ fn default_timezone(provider: Provider) -> &'static str {
 }
 
 fn refuse_later(table: &mut Section<'_>) {
-    table.later("reference_prefix", "name the sending number in number, with one connection a number");
     let nobody_calls = "Sounder does not call the provider's API yet";
     for key in ["account_sid", "user", "api_id"] {
         table.idle(key, text, nobody_calls);
@@ -118,6 +122,25 @@ fn refuse_later(table: &mut Section<'_>) {
         table.idle(key, secret, nobody_calls);
     }
     table.idle("api_url", url, nobody_calls);
+}
+
+/// The longest prefix comes first: it says the most.
+fn read_reference_prefix(table: &mut Section<'_>, whose: Option<Provider>) -> Vec<(String, Number)> {
+    let is_written = table.is_filled("reference_prefix");
+    let mut prefixes = table.entries_of("reference_prefix", |_, field| sender(field));
+    prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    match whose {
+        Some(Provider::Twilio | Provider::Infobip) if is_written => {
+            table.wrong("reference_prefix", "is for CM and Lime, whose receipts name no sender", "remove it")
+        }
+        _ if prefixes.iter().any(|(prefix, _)| prefix.is_empty()) => table.wrong(
+            "reference_prefix",
+            "has an empty prefix, which every reference begins with",
+            "name that number in number",
+        ),
+        _ => {}
+    }
+    prefixes
 }
 
 fn read_mapping(table: &mut Section<'_>, whose: Option<Provider>) -> Mapping {

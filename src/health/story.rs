@@ -97,6 +97,7 @@ fn config(status: NumberStatus) -> Config {
         public_url: "http://127.0.0.1".into(),
         auth: Auth::default(),
         number: None,
+        reference_prefix: Vec::new(),
         rate_limit: None,
         timezone: "UTC".into(),
         mapping: Mapping::default(),

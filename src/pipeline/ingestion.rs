@@ -1,17 +1,14 @@
 //! Webhooks → durable events: verify, normalise, publish, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::event::{Action, Body, Event, State};
-use crate::ledger::Ledger;
+use crate::event::{Action, Body, State};
 use crate::metrics::Metrics;
 use crate::provider::{self, Normalized, Proved, Unproved};
-use crate::publish::{self, Durable, Publisher};
+use crate::publish::Booked;
 use crate::receive::{Answer, Ingest, RateLimits, RawWebhook, Unavailable};
 use crate::registry::Registry;
 
@@ -21,17 +18,13 @@ pub struct Ingestion {
     /// Connections and their secrets.
     pub registry: Arc<ArcSwap<Registry>>,
     /// The stream.
-    pub publisher: Publisher,
-    /// The account.
-    pub ledger: Arc<Ledger>,
+    pub stream: Booked,
     /// The metrics.
     pub metrics: Metrics,
     /// The daemon's clock.
     pub clock: Clock,
     /// What connections with a `rate_limit` have had of this second.
     pub rates: RateLimits,
-    /// Time from the last body byte to the answer.
-    pub answer_deadline: Duration,
 }
 
 impl Ingest for Ingestion {
@@ -48,7 +41,7 @@ impl Ingest for Ingestion {
         }
         let registry = self.registry.load_full();
         let normalized = provider::normalize(&proved.webhook, &registry);
-        match self.publish(&normalized.events, trace.as_deref()).await {
+        match self.stream.publish(&normalized.events, trace.as_deref()).await {
             Ok(durable) => {
                 self.count(&proved, &normalized);
                 Answer::accepted(normalized.reply, &durable)
@@ -69,21 +62,6 @@ impl Ingestion {
             let id = connection.as_ref().map_or("", |found| found.id.as_str());
             self.metrics.verify_failures.with_label_values(&[id, unproved.label()]).inc();
         })
-    }
-
-    async fn publish(&self, events: &[Event], trace: Option<&str>) -> Result<Durable, publish::Error> {
-        let records: Vec<_> = events.iter().map(|event| event.record(trace)).collect();
-        let offered = records.len();
-        let started = self.clock.ticks();
-        let result = timeout(self.answer_deadline, self.publisher.publish(records))
-            .await
-            .unwrap_or_else(|_| Err(publish::Error::NotAcknowledged("the answer's deadline passed".into())));
-        let (durable, sink) =
-            result.as_ref().map_or((0, self.publisher.sink()), |durable| (durable.records, durable.sink));
-        self.ledger.published(offered, durable, sink);
-        self.metrics.publish.with_label_values(&[sink.name()]).inc_by(durable as u64);
-        self.metrics.publish_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());
-        result
     }
 
     fn count(&self, proved: &Proved, normalized: &Normalized) {

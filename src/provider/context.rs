@@ -106,6 +106,20 @@ impl<'a> Context<'a> {
         text.and_then(Number::parse).or_else(|| self.connection().number.clone())
     }
 
+    /// The sending number of a receipt that may name none: the one it names, else the one its
+    /// reference's prefix stands for, else the connection's own.
+    pub fn sender_by(&self, text: Option<&str>, reference: &str) -> Option<Number> {
+        let named = text.and_then(Number::parse);
+        let by_prefix = || {
+            let prefixes = &self.connection().reference_prefix;
+            prefixes
+                .iter()
+                .find(|(prefix, _)| reference.starts_with(prefix))
+                .map(|(_, number)| number.clone())
+        };
+        named.or_else(by_prefix).or_else(|| self.connection().number.clone())
+    }
+
     /// The list a sending number is on.
     pub fn list_of(&self, number: &Option<Number>) -> Option<ListId> {
         number.as_ref().and_then(|number| self.registry.list_of(number)).cloned()

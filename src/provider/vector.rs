@@ -44,6 +44,7 @@ pub(super) fn connection(provider: Provider) -> Connection {
         public_url: "https://hooks.example.com".into(),
         auth: Auth::default(),
         number: None,
+        reference_prefix: Vec::new(),
         rate_limit: None,
         timezone: "UTC".into(),
         mapping: Mapping::default(),
@@ -182,6 +183,10 @@ impl<'a> Vector<'a> {
                 "path_secret" => auth.path_secrets.push(secret(value)),
                 "allow_from" => auth.allow_from.push(value.parse().unwrap()),
                 "number" => connection.number = Number::parse(value),
+                "reference_prefix" => {
+                    let (prefix, number) = value.split_once(' ').unwrap();
+                    connection.reference_prefix.push((prefix.to_owned(), Number::parse(number).unwrap()));
+                }
                 "timezone" => connection.timezone = value.to_owned(),
                 "hmac" => auth.hmac = Some(hmac(value)),
                 "shared_key" => auth.shared_keys.push(shared_key(value)),

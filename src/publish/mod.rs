@@ -11,6 +11,7 @@ mod delivery;
 mod broker;
 mod probe;
 mod kafka;
+mod booked;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::event::Record;
 use crate::ledger::Sink;
 use crate::receive::DurableProof;
 
+pub use booked::Booked;
 pub(crate) use broker::{client_config, refused_settings, scrub, secrets, topic_name};
 pub(crate) use forsaken::{Brokers, Heard};
 #[cfg(test)]

@@ -109,6 +109,7 @@ fn connections(secret: &mut impl FnMut() -> Secret) -> Vec<Connection> {
             public_url: PUBLIC_URL.into(),
             auth,
             number,
+            reference_prefix: Vec::new(),
             rate_limit: None,
             timezone: if provider == Provider::Cm { "Europe/Amsterdam" } else { "UTC" }.into(),
             mapping: Mapping::default(),

@@ -5,6 +5,7 @@ mod admin;
 mod cli;
 mod faults;
 mod story;
+mod sends;
 mod stream;
 mod outage;
 mod tally;

@@ -630,6 +630,7 @@ fn registry(connection: &str) -> Registry {
             public_url: String::new(),
             auth: config::Auth::default(),
             number: Number::parse(NUMBERS[usize::from(CONFIGURED)]),
+            reference_prefix: Vec::new(),
             rate_limit: None,
             timezone: "UTC".into(),
             mapping: config::Mapping::default(),

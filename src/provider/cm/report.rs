@@ -48,7 +48,7 @@ type Said<'a> = (&'a str, Option<&'a str>, &'a Words<'a>, codes::Outcome);
 fn receipt(context: &Context<'_>, report: &Fields, said: Said<'_>) -> Receipt {
     let (reference, sender, words, outcome) = said;
     let (recipient, country) = report.get(&["to"]).and_then(|to| context.recipient(to)).unzip();
-    let number = context.sender(sender);
+    let number = context.sender_by(sender, reference);
     let moment = |name: &str| local(context, report.get(&[name])?);
     let status = [words.status, words.error, words.description].into_iter().find(|word| !word.is_empty());
     Receipt {

@@ -75,7 +75,11 @@ impl Parameters {
 
     /// The sending number: the receipt's, else the URL's (`?number=18005550100`).
     fn sender(&self, context: &Context<'_>) -> Option<Number> {
-        context.sender(self.get(&context.connection().mapping.sender).or_else(|| self.get("number")))
+        context.sender(self.named(context))
+    }
+
+    fn named(&self, context: &Context<'_>) -> Option<&str> {
+        self.get(&context.connection().mapping.sender).or_else(|| self.get("number"))
     }
 }
 
@@ -153,7 +157,7 @@ fn receipt(context: &Context<'_>, parameters: &Parameters, status: &str) -> Resu
     let error = parameters.get(&mapping.error).unwrap_or_default();
     let (recipient, country) =
         parameters.get(&mapping.recipient).and_then(|text| context.recipient(text)).unzip();
-    let number = parameters.sender(context);
+    let number = context.sender_by(parameters.named(context), reference);
     let (state, failure) = codes::outcome(status, error);
     let person = recipient.as_ref().map(Recipient::as_str).unwrap_or_default();
     let id = ["receipt", reference, person, status, error];

@@ -113,6 +113,12 @@ impl Child {
         Answer::of(webhook.request(&self.client, &self.receive).send().await.unwrap()).await
     }
 
+    /// Asks something of the admin API.
+    pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, body: &Value) -> Answer {
+        let request = self.client.request(method, format!("{}{path}", self.admin)).json(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
     /// Sends a request to the receiver that no provider would.
     pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.receive))
