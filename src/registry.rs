@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{AdminToken, Config, Connection, Health, List, NumberEntry, Privacy};
+use crate::config::{AdminToken, Config, Connection, Health, Keywords, List, NumberEntry, Privacy};
 use crate::event::{ConnectionId, ListId, Number};
 
 /// What is known of the world outside, at one moment.
@@ -15,6 +15,8 @@ pub struct Registry {
     list_of: HashMap<Number, ListId>,
     /// What may be shown of people.
     pub privacy: Privacy,
+    /// What replies mean.
+    pub keywords: Keywords,
     /// What health means.
     pub health: Health,
     /// Who may use the admin API.
@@ -39,6 +41,7 @@ impl Registry {
             numbers: config.numbers.iter().map(|entry| (entry.number.clone(), entry.clone())).collect(),
             list_of,
             privacy: config.privacy.clone(),
+            keywords: config.keywords.clone(),
             health: config.health.clone(),
             admin_tokens: config.admin.tokens.clone(),
         }

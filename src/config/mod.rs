@@ -16,6 +16,7 @@ mod health;
 mod alert;
 mod admin;
 mod privacy;
+mod keywords;
 mod secret;
 mod role;
 
@@ -29,6 +30,7 @@ pub use auth::{
 };
 pub use connection::{Connection, Mapping};
 pub use health::{Gate, Health, Thresholds};
+pub use keywords::{Keywords, Language};
 pub use list::{List, NumberEntry, NumberKind, NumberStatus, Purpose};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use privacy::{PrivacyKey, privacy_key};
@@ -63,6 +65,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is shown of people.
     pub privacy: Privacy,
+    /// What replies mean.
+    pub keywords: Keywords,
     /// Settings that work but deserve a second thought, as sentences (a literal secret, say).
     pub warnings: Vec<String>,
     /// Connections' secrets that could not be read: these connections take no webhooks.
@@ -104,6 +108,7 @@ fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
     let health = health::read(root.section("health"));
     let alert = alert::read(root.section("alert"));
     let admin = admin::read(root.section("admin"));
+    let keywords = keywords::read(root.section("keywords"));
     let privacy = privacy::read(root.section("privacy"), &stream.kind);
     // What is left in the root is unknown, and a mistake before the key is kept.
     drop(root);
@@ -120,6 +125,7 @@ fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
         alert,
         admin,
         privacy,
+        keywords,
         warnings: Vec::new(),
         unreadable: Vec::new(),
     }

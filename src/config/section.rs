@@ -74,6 +74,11 @@ impl<'r> Section<'r> {
             .is_some_and(|item| !matches!(&item.value, Value::Array(items) if items.is_empty()))
     }
 
+    /// True of a key that is there.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Reads a key that may be missing.
     pub(super) fn get<T>(
         &mut self,

@@ -129,14 +129,14 @@ fn every_key_is_in_the_example() {
     let text = "nokeyatall = 1\n[receive]\nnokeyatall = 1\n[stream]\nnokeyatall = 1\n[stream.kafka]\nnokeyatall = 1
         [state]\nnokeyatall = 1\n[[connection]]\nnokeyatall = 1\n[[list]]\nnokeyatall = 1\n[[number]]\nnokeyatall = 1
         [health]\nnokeyatall = 1\n[health.thresholds]\nnokeyatall = 1\n[alert.discord]\nnokeyatall = 1
-        [admin]\nnokeyatall = 1\n[[admin.tokens]]\nnokeyatall = 1\n[privacy]\nnokeyatall = 1
+        [admin]\nnokeyatall = 1\n[[admin.tokens]]\nnokeyatall = 1\n[privacy]\nnokeyatall = 1\n[keywords]\nnokeyatall = 1
         [[connection]]\nhmac = { nokeyatall = 1 }\nbasic = { nokeyatall = 1 }\nmapping = { nokeyatall = 1 }
         shared_keys = [{ nokeyatall = 1 }]\nheader_token = { nokeyatall = 1 }\nbody_token = { nokeyatall = 1 }
         svix = { nokeyatall = 1 }";
     let wrong = with(text, &[]).unwrap_err();
     let lists: Vec<&str> =
         wrong.mistakes.iter().filter_map(|m| m.remedy.split_once("known here: ")).map(|(_, l)| l).collect();
-    assert_eq!(lists.len(), 21);
+    assert_eq!(lists.len(), 22);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let is_shown = ["= ", ".", "]"].iter().any(|end| {
             [format!("{key} {end}"), format!("[{key}{end}"), format!(".{key}{end}")]

@@ -214,6 +214,18 @@ pub(super) fn header(field: &Field<'_>) -> Read<String> {
     })
 }
 
+/// A word or a few that are a whole reply.
+pub(super) fn keyword(field: &Field<'_>) -> Read<String> {
+    let written = field.text()?.trim();
+    let fits = written.chars().count() <= 40 && written.chars().any(char::is_alphanumeric);
+    fits.then(|| written.to_owned()).ok_or_else(|| {
+        Wrong::new(
+            format!("is no keyword: {written:?}"),
+            "write a whole reply of at most 40 characters, as in \"STOP\"",
+        )
+    })
+}
+
 /// The id of a key that Twilio shares.
 pub(super) fn shared_key(field: &Field<'_>) -> Read<String> {
     let written = field.text()?;

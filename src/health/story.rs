@@ -157,5 +157,6 @@ fn bare() -> Config {
         },
         warnings: Vec::new(),
         unreadable: Vec::new(),
+        keywords: crate::config::Keywords::default(),
     }
 }

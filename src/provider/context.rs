@@ -4,9 +4,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::country;
-use super::keyword::{Meaning, classify};
+use super::keyword::classify;
 use crate::clock::Timestamp;
-use crate::config::{Auth, Connection, DeadLetters, InboundText, Secret};
+use crate::config::{Auth, Connection, DeadLetters, InboundText, Keywords, Secret};
 use crate::event::{
     Action, Body, Confidence, Consent, DeadLetter, Event, EventId, Evidence, Inbound, ListId, Number,
     Recipient, Scope, e164,
@@ -157,7 +157,7 @@ impl<'a> Context<'a> {
     pub fn said(&self, said: &Said<'_>) -> Event {
         let number = self.sender(said.to);
         let recipient = self.recipient(said.from).map(|(recipient, _)| recipient);
-        let Some((action, evidence, confidence, keyword)) = meaning(said) else {
+        let Some((action, evidence, confidence, keyword)) = meaning(said, &self.registry.keywords) else {
             return self.event(said.id, Body::Inbound(self.inbound(said, number, recipient)));
         };
         let Some(recipient) = recipient else {
@@ -219,19 +219,17 @@ impl<'a> Context<'a> {
 }
 
 /// What a reply wants, how that is known and how surely; `None` for a reply that wants nothing.
-fn meaning(said: &Said<'_>) -> Option<(Action, Evidence, Confidence, Option<&'static str>)> {
-    let (action, heard) = match classify(said.text) {
-        Meaning::OptOut(heard) => (Some(Action::OptOut), Some(heard)),
-        Meaning::OptIn(heard) => (Some(Action::OptIn), Some(heard)),
-        Meaning::Help(heard) => (Some(Action::Help), Some(heard)),
-        Meaning::Reply => (None, None),
-    };
+fn meaning<'k>(
+    said: &Said<'_>,
+    keywords: &'k Keywords,
+) -> Option<(Action, Evidence, Confidence, Option<&'k str>)> {
+    let heard = classify(said.text, keywords).asks();
     if let Some(flag) = said.flag {
-        let keyword = heard.filter(|_| action == Some(flag)).map(|heard| heard.keyword);
+        let keyword = heard.filter(|(action, _)| *action == flag).map(|(_, heard)| heard.keyword);
         return Some((flag, Evidence::ProviderFlag, Confidence::Certain, keyword));
     }
-    let heard = heard?;
-    Some((action?, heard.evidence, heard.confidence, Some(heard.keyword)))
+    let (action, heard) = heard?;
+    Some((action, heard.evidence, heard.confidence, Some(heard.keyword)))
 }
 
 /// A body as text with every configured secret replaced, no longer than is kept.

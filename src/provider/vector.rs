@@ -99,6 +99,7 @@ pub(super) fn registry(connection: &Connection, privacy: Privacy) -> Registry {
         privacy,
         warnings: Vec::new(),
         unreadable: Vec::new(),
+        keywords: crate::config::Keywords::default(),
     })
 }
 

@@ -60,6 +60,7 @@ pub fn config(dir: &Path, seed: u64) -> Config {
         },
         warnings: Vec::new(),
         unreadable: Vec::new(),
+        keywords: crate::config::Keywords::default(),
     }
 }
 

@@ -647,6 +647,7 @@ fn registry(connection: &str) -> Registry {
         },
         warnings: Vec::new(),
         unreadable: Vec::new(),
+        keywords: config::Keywords::default(),
     })
 }
 

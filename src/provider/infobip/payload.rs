@@ -9,7 +9,7 @@ use super::item::{Item, Text, read};
 use super::{notice, report};
 use crate::event::{Action, Confidence, Event, Evidence};
 use crate::provider::context::{Said, Will};
-use crate::provider::keyword::{Meaning, classify};
+use crate::provider::keyword::classify;
 use crate::provider::{Context, Normalized};
 use crate::receive::Reply;
 
@@ -99,7 +99,8 @@ fn told(context: &Context<'_>, item: &Item<'_>, json: &str) -> Result<Vec<Event>
 /// whole text counts.
 fn reply(context: &Context<'_>, item: &Item<'_>, json: &str) -> Event {
     let parts = Parts::of(item);
-    let keyword = item.keyword.some().or_else(|| parts.keyword()).and_then(|word| Some((word, flag(word)?)));
+    let keyword =
+        item.keyword.some().or_else(|| parts.keyword()).and_then(|word| Some((word, flag(context, word)?)));
     let text = parts.text(item);
     let (heard, flag) = match keyword {
         Some((word, action)) => (word, Some(action)),
@@ -123,12 +124,9 @@ fn reply(context: &Context<'_>, item: &Item<'_>, json: &str) -> Event {
 }
 
 /// What a keyword configured at Infobip wants, where it is exactly one of the listed words.
-fn flag(keyword: &str) -> Option<Action> {
-    match classify(keyword) {
-        Meaning::OptOut(heard) if heard.evidence == Evidence::Keyword => Some(Action::OptOut),
-        Meaning::OptIn(heard) if heard.evidence == Evidence::Keyword => Some(Action::OptIn),
-        Meaning::OptOut(_) | Meaning::OptIn(_) | Meaning::Help(_) | Meaning::Reply => None,
-    }
+fn flag(context: &Context<'_>, keyword: &str) -> Option<Action> {
+    let (action, heard) = classify(keyword, &context.registry.keywords).asks()?;
+    (action != Action::Help && heard.evidence == Evidence::Keyword).then_some(action)
 }
 
 /// A part of a reply: of `content[]` in the newer form, of `message[]` in an MMS.

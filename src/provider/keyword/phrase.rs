@@ -1,0 +1,78 @@
+//! A sentence that asks for an end, and is not a quotation of one. Never more than likely.
+
+use super::plain::words;
+use super::sets::{INSTRUCTIONS, NEGATIONS, PHRASES, REACTIONS, SIGNATURES, STRONG};
+use super::{Heard, Listed, Meaning};
+use crate::event::Confidence::{self, Certain, Likely};
+use crate::event::{Action, Evidence};
+
+/// What divides clauses.
+const DIVIDERS: [char; 7] = ['.', ',', '!', '?', ';', ':', '…'];
+/// How far before a phrase a negation reaches, in words.
+const NEGATION_REACH: usize = 4;
+
+/// A keyword, and then something else: a telephone's signature, or why.
+pub(super) fn opening<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
+    let said = said.trim();
+    let (head, rest) = said.split_at(said.find(|c| c == '\n' || DIVIDERS.contains(&c))?);
+    let head = words(head);
+    let (action, keyword, _) = listed.word(&head).filter(|(.., confidence)| *confidence == Certain)?;
+    let rest = words(rest);
+    let confidence =
+        if SIGNATURES.iter().any(|signature| rest.starts_with(signature)) { Certain } else { Likely };
+    let means =
+        |evidence, confidence: Confidence| Some(Meaning::of(action, Heard { evidence, keyword, confidence }));
+    match (action, confidence) {
+        (_, Certain) => means(Evidence::Variant, Certain),
+        (Action::OptOut, Likely) if STRONG.contains(&keyword) => means(Evidence::Phrase, Likely),
+        _ => None,
+    }
+}
+
+/// A phrase in one of the clauses outside quotation marks.
+pub(super) fn phrase<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
+    let unquoted = without_quotations(said);
+    let whole = format!(" {} ", words(&unquoted));
+    if INSTRUCTIONS.iter().any(|part| holds(&whole, part).is_some()) {
+        return None;
+    }
+    let clauses: Vec<String> = unquoted
+        .split(DIVIDERS)
+        .map(|clause| format!(" {} ", words(clause)))
+        .filter(|c| c.len() > 2)
+        .collect();
+    let spoken = PHRASES.iter().filter(|(language, _)| listed.speaks(*language));
+    let keyword = spoken.flat_map(|(_, phrases)| phrases.iter().copied()).find(|phrase| {
+        clauses.iter().any(|clause| holds(clause, phrase).is_some_and(|at| !is_negated(&clause[..at])))
+    })?;
+    let heard = Heard { evidence: Evidence::Phrase, keyword, confidence: Likely };
+    Some(Meaning::OptOut(heard))
+}
+
+fn is_negated(before: &str) -> bool {
+    before.split_whitespace().rev().take(NEGATION_REACH).any(|word| NEGATIONS.contains(&word))
+}
+
+/// Where `phrase` stands in `text` as whole words. `text` begins and ends with a space.
+fn holds(text: &str, phrase: &str) -> Option<usize> {
+    text.match_indices(phrase)
+        .map(|(at, _)| at)
+        .find(|&at| text[..at].ends_with(' ') && text[at + phrase.len()..].starts_with(' '))
+}
+
+/// True of what a telephone writes when somebody reacts to a message: it quotes that message.
+pub(super) fn is_reaction(said: &str) -> bool {
+    let said = said.trim();
+    let quotes = said.contains('"');
+    let opens = |opening: &&&str| said.strip_prefix(**opening).is_some_and(|rest| rest.starts_with(' '));
+    let reacts = quotes && REACTIONS.iter().any(|opening| opens(&opening));
+    // Android: `👍 to “STOP”`, `👍 “STOP”`.
+    let answers = quotes && said.chars().next().is_some_and(|c| !c.is_ascii() && !c.is_alphanumeric());
+    reacts || answers || said.starts_with("REACTED ")
+}
+
+fn without_quotations(said: &str) -> String {
+    let parts: Vec<&str> = said.split('"').collect();
+    let wholly = parts.len() == 3 && parts[0].trim().is_empty() && parts[2].trim().is_empty();
+    if wholly { said.to_owned() } else { parts.into_iter().step_by(2).collect::<Vec<_>>().join(" ") }
+}
