@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::admin::{self, Extras, Rails, View};
 use crate::alert::Status;
@@ -21,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
 use crate::publish::{self, Booked, Log, Publisher};
-use crate::receive::{self, RateLimits, Server};
+use crate::receive::{self, Ask, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Store};
 
@@ -65,6 +66,9 @@ pub enum StartError {
     /// Redis does not answer.
     #[error("{0}; check that Redis runs and that state.url is right")]
     Redis(tally::Error),
+    /// TLS cannot be ended.
+    #[error("{0}")]
+    Tls(String),
     /// Something that a test excludes.
     #[error("failed to register a metric: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -94,6 +98,15 @@ pub struct Daemon {
     admin: JoinSet<Ended>,
     clock: Clock,
     shutdown_timeout: Duration,
+    terms: Option<Arc<ArcSwap<ServerConfig>>>,
+}
+
+/// How the receiver ends TLS, if it does. Clients are asked for a certificate where a connection
+/// wants to see one.
+fn terms(config: &Config) -> Result<Option<receive::Terms>, String> {
+    let Some(tls) = &config.receive.tls else { return Ok(None) };
+    let wanted = config.connections.iter().any(|connection| !connection.auth.client_certificates.is_empty());
+    receive::terms(tls, if wanted { Ask::Certificate } else { Ask::Nothing }).map(Some)
 }
 
 /// Starts a daemon. When this returns, its addresses are listened on and its backends answered.
@@ -110,6 +123,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         metrics: Metrics::new()?,
         clock,
     });
+    let terms = terms(&config).map_err(StartError::Tls)?.map(|terms| Arc::new(ArcSwap::new(terms)));
     let admin_listener = listen(config.admin.listen, "admin.listen").await?;
     let receive_listener = match role.receives() {
         true => Some(listen(config.receive.listen, "receive.listen").await?),
@@ -135,6 +149,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         admin: JoinSet::new(),
         clock,
         shutdown_timeout: config.receive.shutdown_timeout,
+        terms,
     };
     let observer = match role.observes() {
         true => Some(daemon.observe(&config, &rails, &stream).await?),
@@ -177,11 +192,16 @@ impl Daemon {
         self.admin_address
     }
 
-    /// Swaps connections, secrets, lists, numbers and thresholds for newly read ones. Listeners and
-    /// backends stay as they are.
+    /// Swaps connections, secrets, lists, numbers, thresholds and certificates for newly read ones.
+    /// Listeners and backends stay as they are.
     pub fn reload(&self, config: &Config) {
         let next = Registry::new(config).keeping_readable(&self.registry.load());
         self.registry.store(Arc::new(next));
+        match (&self.terms, terms(config)) {
+            (Some(held), Ok(Some(renewed))) => held.store(renewed),
+            (_, Ok(_)) => {}
+            (_, Err(error)) => tracing::error!(%error, "certificates were not reloaded"),
+        }
     }
 
     /// Runs until a task ends that should not have.
@@ -226,7 +246,8 @@ impl Daemon {
         self.publisher = Some(stream.publisher);
         let account = (Arc::clone(&rails.ledger), rails.metrics.clone());
         let registry = Arc::clone(&rails.registry);
-        let server = Server::new(config.receive.clone(), registry, account, rails.clock, ingestion);
+        let server = Server::new(config.receive.clone(), registry, account, rails.clock, ingestion)
+            .ending_tls(self.terms.clone());
         let stopped = self.stop_receiving.subscribe();
         self.receiving.spawn(async move {
             receive::serve(server, listener, stopped).await;

@@ -27,12 +27,13 @@ const IMPURE_STD: [&str; 5] = ["fs", "net", "env", "process", "thread"];
 /// Names that say nothing about what is inside.
 const SHAPELESS: [&str; 6] = ["utils", "common", "helpers", "types", "manager", "processor"];
 /// What the top level holds, beside dotfiles and what git ignores.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "Cargo.toml",
     "Cargo.lock",
     "src",
     "config",
     "dashboards",
+    "docs",
     "tests",
     "benches",
     "fuzz",
@@ -221,7 +222,7 @@ fn belongs_at_the_top(name: &str) -> Vec<String> {
     let belongs = name.starts_with('.') || TOP.contains(&name) || IGNORED.contains(&name);
     Vec::from_iter((!belongs).then(|| {
         format!(
-            "{name} does not belong at the repository's top: put it into src, config, dashboards or tests"
+            "{name} does not belong at the repository's top: put it into src, config, dashboards, docs or tests"
         )
     }))
 }

@@ -20,9 +20,10 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let sentence = error.to_string();
         match error {
-            StartError::Refused(_) | StartError::Listen { .. } | StartError::Directory { .. } => {
-                Self::Usage(sentence)
-            }
+            StartError::Refused(_)
+            | StartError::Tls(_)
+            | StartError::Listen { .. }
+            | StartError::Directory { .. } => Self::Usage(sentence),
             StartError::Stream(_) | StartError::Consume(_) | StartError::State(_) | StartError::Redis(_) => {
                 Self::Unreachable(sentence)
             }

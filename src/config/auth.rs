@@ -5,7 +5,9 @@ use ipnet::IpNet;
 
 use super::Secret;
 use super::section::Section;
-use super::value::{body_field, choice, header, long_secret, network, path_secret, secret, shared_key, text};
+use super::value::{
+    body_field, choice, fingerprint, header, long_secret, network, path_secret, secret, shared_key, text,
+};
 use crate::event::Provider;
 
 /// How a webhook proves where it comes from. Every part that is configured must hold, but for
@@ -28,6 +30,8 @@ pub struct Auth {
     pub body_token: Option<BodyToken>,
     /// The signature of CM's e-mail product.
     pub svix: Option<Svix>,
+    /// SHA-256 of the client certificates that are let in, where Sounder ends TLS (Infobip).
+    pub client_certificates: Vec<[u8; 32]>,
     /// Addresses webhooks may come from.
     pub allow_from: Vec<IpNet>,
     /// A secret could not be read: nobody is believed.
@@ -137,14 +141,23 @@ pub struct Svix {
 }
 
 /// Every key that lets somebody in.
-const WAYS: [&str; 8] =
-    ["auth_tokens", "shared_keys", "path_secrets", "basic", "hmac", "header_token", "body_token", "svix"];
+const WAYS: [&str; 9] = [
+    "auth_tokens",
+    "shared_keys",
+    "path_secrets",
+    "basic",
+    "hmac",
+    "header_token",
+    "body_token",
+    "svix",
+    "client_certificates",
+];
 
 /// Those that a provider's webhooks can take.
 const fn ways(provider: Provider) -> &'static [&'static str] {
     match provider {
         Provider::Twilio => &["auth_tokens", "shared_keys", "path_secrets", "basic"],
-        Provider::Infobip => &["path_secrets", "basic", "hmac", "header_token"],
+        Provider::Infobip => &["path_secrets", "basic", "hmac", "header_token", "client_certificates"],
         Provider::Cm => &["path_secrets", "basic", "body_token", "svix"],
         Provider::Lime => &["path_secrets", "basic"],
     }
@@ -161,6 +174,7 @@ pub(super) fn read(table: &mut Section<'_>, whose: Option<Provider>) -> Auth {
         header_token: table.optional("header_token").and_then(read_header_token),
         body_token: table.optional("body_token").and_then(read_body_token),
         svix: table.optional("svix").and_then(read_svix),
+        client_certificates: table.each("client_certificates", fingerprint),
         allow_from: table.each("allow_from", network),
         is_unreadable: table.holds_unreadable(),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::auth::{self, Auth};
-use super::receive::warn_of_plain_http;
+use super::receive::{Receive, warn_of_plain_http};
 use super::section::Section;
 use super::value::{connection_id, provider, secret, sender, text, timezone, url, whole};
 use crate::event::{ConnectionId, Number, Provider};
@@ -62,7 +62,7 @@ pub(super) struct Declared {
     pub(super) ids: BTreeSet<ConnectionId>,
 }
 
-pub(super) fn read(tables: Vec<Section<'_>>, public_url: &str) -> Declared {
+pub(super) fn read(tables: Vec<Section<'_>>, receive: &Receive) -> Declared {
     let mut declared = Declared { connections: Vec::new(), ids: BTreeSet::new() };
     for mut table in tables {
         let id = table.required("id", connection_id, "name the connection, as in id = \"acme-twilio\"");
@@ -72,15 +72,19 @@ pub(super) fn read(tables: Vec<Section<'_>>, public_url: &str) -> Declared {
                 table.wrong("id", "is the id of another connection", "give each its own: it is in its URL");
             }
         }
-        declared.connections.extend(read_one(&mut table, id, public_url));
+        declared.connections.extend(read_one(&mut table, id, receive));
     }
     declared
 }
 
-fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, public_url: &str) -> Option<Connection> {
+fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, receive: &Receive) -> Option<Connection> {
     let whose =
         table.required("provider", provider, "write provider = \"twilio\", \"infobip\", \"cm\" or \"lime\"");
     let auth = auth::read(table, whose);
+    if receive.tls.is_none() && !auth.client_certificates.is_empty() {
+        let remedy = "set receive.tls, or remove it: behind a proxy the proxy sees the certificate";
+        table.wrong("client_certificates", "needs Sounder to end TLS itself", remedy);
+    }
     let own_url = table.get("public_url", url);
     if let Some(own) = &own_url {
         warn_of_plain_http(table, own);
@@ -95,7 +99,7 @@ fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, public_url: &str)
     Some(Connection {
         id: id?,
         provider: whose,
-        public_url: own_url.unwrap_or_else(|| public_url.to_owned()),
+        public_url: own_url.unwrap_or_else(|| receive.public_url.clone()),
         auth,
         number,
         reference_prefix,

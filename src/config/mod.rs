@@ -34,7 +34,7 @@ pub use keywords::{Keywords, Language};
 pub use list::{List, NumberEntry, NumberKind, NumberStatus, Purpose};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use privacy::{PrivacyKey, privacy_key};
-pub use receive::Receive;
+pub use receive::{Receive, Tls};
 pub use role::Role;
 pub use secret::{DeadLetters, InboundText, Privacy, Recipients, Secret};
 pub use source::{Source, environment};
@@ -102,7 +102,7 @@ fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
     let receive = receive::read(root.section("receive"));
     let stream = stream::read(root.section("stream"));
     let state = state::read(root.section("state"), &stream.kind);
-    let declared = connection::read(root.sections("connection"), &receive.public_url);
+    let declared = connection::read(root.sections("connection"), &receive);
     let lists = list::read_lists(root.sections("list"));
     let numbers = list::read_numbers(root.sections("number"), &lists, &declared);
     let health = health::read(root.section("health"));

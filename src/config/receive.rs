@@ -1,12 +1,13 @@
 //! `[receive]`: the receiver's address and bounds.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::section::Section;
-use super::value::{address, byte_size, duration, network, url, whole};
+use super::value::{address, byte_size, duration, network, text, url, whole};
 
 /// The largest body that can be configured: every request in flight may hold one.
 const BODY_BYTES_LIMIT: usize = 64 << 20;
@@ -34,6 +35,17 @@ pub struct Receive {
     pub shutdown_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The certificate to show, where no proxy in front ends TLS.
+    pub tls: Option<Tls>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file: the certificate, its chain after it.
+    pub cert: PathBuf,
+    /// A PEM file: its private key.
+    pub key: PathBuf,
 }
 
 impl Default for Receive {
@@ -49,6 +61,7 @@ impl Default for Receive {
             answer_deadline: Duration::from_secs(4),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -67,13 +80,20 @@ pub(super) fn read(mut section: Section<'_>) -> Receive {
         answer_deadline: section.or("answer_deadline", duration, default.answer_deadline),
         shutdown_timeout: section.or("shutdown_timeout", duration, default.shutdown_timeout),
         trusted_proxies: section.each("trusted_proxies", network),
+        tls: section.optional("tls").and_then(read_tls),
     };
     if receive.body_bytes_max > BODY_BYTES_LIMIT {
         section.wrong("body_bytes_max", "is more than any provider sends", "write at most \"64MiB\"");
     }
-    section.later("tls", "let a proxy in front terminate TLS and name it in trusted_proxies");
     warn_of_plain_http(&section, &receive.public_url);
     receive
+}
+
+fn read_tls(mut section: Section<'_>) -> Option<Tls> {
+    let remedy = "write tls = { cert = \"cert.pem\", key = \"key.pem\" }";
+    let cert = section.required("cert", text, remedy);
+    let key = section.required("key", text, remedy);
+    Some(Tls { cert: cert?.into(), key: key?.into() })
 }
 
 /// Path secrets and basic credentials travel in the clear without TLS.

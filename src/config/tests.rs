@@ -13,7 +13,7 @@ lisetn = "0.0.0.0:80"
 body_timeout = "10 weeks"
 public_url = "https://x.example/?a=1"
 trusted_proxies = ["10.0.0.0/8", "10.0.0.0/40"]
-tls = { cert = "a", key = "b" }
+tls = { cert = "a" }
 
 [[connection]]
 id = "a"
@@ -159,8 +159,8 @@ fn every_mistake_is_reported_at_once_with_its_line_and_remedy() {
         write scheme, host and perhaps a path, as in "https://hooks.example.com"
       line 6: receive.trusted_proxies[1] is not a network: "10.0.0.0/40"
         write addresses in CIDR form, as in "35.90.102.128/25"
-      line 7: receive.tls is not supported by this version yet
-        remove it; let a proxy in front terminate TLS and name it in trusted_proxies
+      line 7: receive.tls.key is missing
+        write tls = { cert = "cert.pem", key = "key.pem" }
       line 9: connection.a has no way to authenticate: allow_from alone is none, addresses are shared and spoofed
         write path_secrets (make one with `sounder secret new`) or basic
       line 15: connection.a.id is the id of another connection

@@ -226,6 +226,19 @@ pub(super) fn keyword(field: &Field<'_>) -> Read<String> {
     })
 }
 
+/// The SHA-256 of a certificate, as `openssl x509 -noout -fingerprint -sha256` prints it.
+pub(super) fn fingerprint(field: &Field<'_>) -> Read<[u8; 32]> {
+    let written = field.text()?;
+    let digits: String = written.trim().trim_start_matches("sha256:").chars().filter(|c| *c != ':').collect();
+    let digest = hex::decode(digits).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    digest.ok_or_else(|| {
+        Wrong::new(
+            format!("is not the SHA-256 of a certificate: {written:?}"),
+            "write the 64 hex digits of `openssl x509 -in client.pem -noout -fingerprint -sha256`",
+        )
+    })
+}
+
 /// The id of a key that Twilio shares.
 pub(super) fn shared_key(field: &Field<'_>) -> Read<String> {
     let written = field.text()?;

@@ -136,6 +136,7 @@ fn bare() -> Config {
             answer_deadline: Duration::ZERO,
             shutdown_timeout: Duration::ZERO,
             trusted_proxies: Vec::new(),
+            tls: None,
         },
         stream: Stream {
             kind: StreamKind::Embedded,

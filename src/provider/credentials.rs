@@ -60,6 +60,19 @@ pub fn header_token(webhook: &RawWebhook, auth: &Auth) -> Shown {
     shown("header", which(&expected.secrets, presented), Unproved::Token)
 }
 
+/// Which client certificate the sender holds; `None` when none is asked for. A digest is no secret.
+///
+/// # Errors
+/// [`Unproved::Certificate`] for another one, or none.
+pub fn client_certificate(webhook: &RawWebhook, auth: &Auth) -> Shown {
+    if auth.client_certificates.is_empty() {
+        return Ok(None);
+    }
+    let presented = webhook.client_certificate.as_ref();
+    let found = auth.client_certificates.iter().position(|known| Some(known) == presented);
+    shown("certificate", found, Unproved::Certificate)
+}
+
 /// The first secret equal to what was presented, after comparing with every one.
 pub fn which(secrets: &[Secret], presented: &[u8]) -> Option<usize> {
     secrets.iter().enumerate().fold(None, |found, (index, secret)| {

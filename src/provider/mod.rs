@@ -48,6 +48,9 @@ pub enum Unproved {
     /// The token in a header or in the body is missing or wrong.
     #[error("wrong token")]
     Token,
+    /// The client certificate is missing or another.
+    #[error("wrong client certificate")]
+    Certificate,
     /// The signature's time is too far from now.
     #[error("signed at another time")]
     Stale,
@@ -70,6 +73,7 @@ impl Unproved {
             Self::Credentials => "credentials",
             Self::Address => "address",
             Self::Token => "token",
+            Self::Certificate => "certificate",
             Self::Stale => "stale",
             Self::NothingConfigured => "nothing_configured",
             Self::Unreadable => "secrets_unreadable",
@@ -80,7 +84,7 @@ impl Unproved {
 /// A configured secret that a webhook was proved with, for `secret_uses_total`. Written `token:1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// `path`, `basic`, `header`, `token`, `shared`, `hmac`, `body` or `svix`.
+    /// `path`, `basic`, `header`, `certificate`, `token`, `shared`, `hmac`, `body` or `svix`.
     pub kind: &'static str,
     /// Its place in the configuration, from 0.
     pub index: usize,
@@ -155,6 +159,7 @@ fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<V
     let path = credentials::path_secret(webhook, auth);
     let basic = credentials::basic(webhook, auth);
     let header = credentials::header_token(webhook, auth);
+    let certificate = credentials::client_certificate(webhook, auth);
     let signed = match connection.provider {
         Provider::Twilio => twilio::signature::check(webhook, connection, body),
         Provider::Infobip => infobip::signature::check(webhook, connection, body),
@@ -163,7 +168,7 @@ fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Result<V
     };
     // Everything is checked before anything is said, so that time does not tell what was wrong.
     address?;
-    let mut slots: Vec<Slot> = [path?, basic?, header?].into_iter().flatten().collect();
+    let mut slots: Vec<Slot> = [path?, basic?, header?, certificate?].into_iter().flatten().collect();
     slots.extend(signed?);
     if slots.is_empty() { Err(Unproved::NothingConfigured) } else { Ok(slots) }
 }

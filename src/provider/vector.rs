@@ -76,6 +76,7 @@ pub(super) fn registry(connection: &Connection, privacy: Privacy) -> Registry {
             answer_deadline: span,
             shutdown_timeout: span,
             trusted_proxies: Vec::new(),
+            tls: None,
         },
         stream: Stream {
             kind: StreamKind::Embedded,
@@ -118,6 +119,7 @@ pub(super) fn webhook(connection: Option<Connection>, request: &Request<'_>) -> 
             path_secret: request.segment.map(str::to_owned),
             headers,
             remote: "127.0.0.1".parse().unwrap(),
+            client_certificate: None,
             received_at: Timestamp::from_millis(1_795_428_000_412),
         },
         Bytes::copy_from_slice(request.body.as_bytes()),

@@ -6,6 +6,7 @@ mod webhook;
 mod route;
 mod limit;
 mod work;
+mod tls;
 mod server;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use std::future::Future;
 pub use answer::{Acceptance, Answer, DurableProof, Reply, Unavailable, Verdict};
 pub use limit::RateLimits;
 pub use server::{Server, serve};
+pub use tls::{Ask, Fingerprint, Terms, terms};
 pub use webhook::{Envelope, RawWebhook, Verified};
 
 /// Takes webhooks to their end: proved, normalised, durable.

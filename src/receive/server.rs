@@ -15,13 +15,17 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::limit::remote;
 use super::route::hook;
+use super::tls::{self, Fingerprint};
 use super::work::Work;
 use super::{Answer, Envelope, Ingest, RawWebhook, Reply, Unavailable};
 use crate::clock::Clock;
@@ -46,6 +50,8 @@ pub struct Server<I> {
     ledger: Arc<Ledger>,
     metrics: Metrics,
     clock: Clock,
+    /// How to end TLS, where no proxy does; swapped when certificates are renewed.
+    terms: Option<Arc<ArcSwap<ServerConfig>>>,
     /// Webhooks that may be worked on at once.
     places: Arc<Semaphore>,
     ingest: Arc<I>,
@@ -61,7 +67,14 @@ impl<I: Ingest> Server<I> {
         ingest: I,
     ) -> Self {
         let places = Arc::new(Semaphore::new(settings.in_flight_max));
-        Self { settings, registry, ledger, metrics, clock, places, ingest: Arc::new(ingest) }
+        let ingest = Arc::new(ingest);
+        Self { settings, registry, ledger, metrics, clock, terms: None, places, ingest }
+    }
+
+    /// The same, which ends TLS itself.
+    #[must_use]
+    pub fn ending_tls(self, terms: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
+        Self { terms, ..self }
     }
 
     fn count(&self, connection: Option<&Connection>, answer: &Answer, taken: Duration) {
@@ -85,7 +98,7 @@ pub async fn serve<I: Ingest>(server: Server<I>, listener: TcpListener, mut shut
             Ok((stream, peer)) => {
                 // A connection above the bound is closed unread: it costs us one accept.
                 let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
-                attend(&server, stream, peer.ip(), permit, &graceful);
+                attend(&server, stream, peer.ip(), permit, graceful.watcher());
             }
             Err(error) => pause_after(&error).await,
         }
@@ -111,39 +124,73 @@ fn attend<I: Ingest>(
     stream: TcpStream,
     peer: IpAddr,
     permit: OwnedSemaphorePermit,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
 ) {
     // Answers are small and awaited: waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
-    let per_request = Arc::clone(server);
-    let service = service_fn(move |request| {
-        let server = Arc::clone(&per_request);
-        async move { Ok::<_, Infallible>(respond(&answer(&server, request, peer).await)) }
+    let (server, terms) = (Arc::clone(server), server.terms.as_ref().map(|terms| terms.load_full()));
+    let Some(terms) = terms else {
+        let caller = Caller { address: peer, certificate: None };
+        let connection = converse(server, stream, caller);
+        tokio::spawn(attended(watcher.watch(connection), permit));
+        return;
+    };
+    tokio::spawn(async move {
+        // A handshake takes no longer than headers may: it holds a connection too.
+        let handshake = TlsAcceptor::from(terms).accept(stream);
+        match timeout(server.settings.header_timeout, handshake).await {
+            Ok(Ok(stream)) => {
+                let caller = Caller { address: peer, certificate: tls::shown(&stream) };
+                attended(watcher.watch(converse(server, stream, caller)), permit).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
     });
-    let connection = http1::Builder::new()
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    address: IpAddr,
+    certificate: Option<Fingerprint>,
+}
+
+async fn attended(connection: impl Future<Output = hyper::Result<()>>, permit: OwnedSemaphorePermit) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection broke off");
+    }
+    drop(permit);
+}
+
+/// Requests and answers on one connection, until either end has had enough.
+fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    server: Arc<Server<I>>,
+    stream: S,
+    caller: Caller,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    let header_timeout = server.settings.header_timeout;
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(respond(&answer(&server, request, caller).await)) }
+    });
+    http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(server.settings.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true)
         // Without it hyper reads once more while a webhook is being made durable, to notice a client
         // that hangs up: two system calls a request, to learn what would change nothing.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke off");
-        }
-        drop(permit);
-    });
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 /// From a request to its answer: booked in, limited, read, ingested, booked out.
-async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, peer: IpAddr) -> Answer {
+async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, caller: Caller) -> Answer {
     let entry = server.ledger.open();
-    let webhook = match read(server, request, peer).await {
+    let webhook = match read(server, request, caller).await {
         Ok(webhook) => webhook,
         Err(refused) => {
             entry.close(&refused);
@@ -170,7 +217,11 @@ async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, 
     work.await
 }
 
-async fn read<I>(server: &Server<I>, request: Request<Incoming>, peer: IpAddr) -> Result<RawWebhook, Answer> {
+async fn read<I>(
+    server: &Server<I>,
+    request: Request<Incoming>,
+    caller: Caller,
+) -> Result<RawWebhook, Answer> {
     let (head, body) = request.into_parts();
     let hook = hook(head.uri.path()).ok_or(Answer::NotFound)?;
     if head.method != Method::GET && head.method != Method::POST {
@@ -188,7 +239,7 @@ async fn read<I>(server: &Server<I>, request: Request<Incoming>, peer: IpAddr) -
     let connection = server.registry.load().connection(hook.connection).cloned();
     let path_secret = hook.path_secret.map(str::to_owned);
     let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
-    let remote = remote(peer, &head.headers, &settings.trusted_proxies);
+    let remote = remote(caller.address, &head.headers, &settings.trusted_proxies);
     let body = read_body(body, settings).await?;
     let envelope = Envelope {
         connection,
@@ -197,6 +248,7 @@ async fn read<I>(server: &Server<I>, request: Request<Incoming>, peer: IpAddr) -
         path_secret,
         headers: head.headers,
         remote,
+        client_certificate: caller.certificate,
         received_at: server.clock.now(),
     };
     Ok(RawWebhook::new(envelope, body))

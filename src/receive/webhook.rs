@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
+use super::tls::Fingerprint;
 use crate::clock::Timestamp;
 use crate::config::Connection;
 
@@ -26,6 +27,8 @@ pub struct Envelope {
     pub headers: HeaderMap,
     /// Who connected, or what a trusted proxy says of them.
     pub remote: IpAddr,
+    /// The certificate whose key its sender has shown to hold, where Sounder ends TLS.
+    pub client_certificate: Option<Fingerprint>,
     /// When the last byte was read.
     pub received_at: Timestamp,
 }

@@ -9,4 +9,5 @@ mod sends;
 mod stream;
 mod outage;
 mod tally;
+mod tls;
 mod verify;

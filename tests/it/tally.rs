@@ -616,6 +616,7 @@ fn registry(connection: &str) -> Registry {
             answer_deadline: second,
             shutdown_timeout: second,
             trusted_proxies: Vec::new(),
+            tls: None,
         },
         stream: config::Stream {
             kind: config::StreamKind::Embedded,

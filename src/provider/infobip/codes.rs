@@ -92,10 +92,10 @@ pub fn explain(code: &str) -> Option<Explained> {
     let Some(status) = code.strip_prefix("status:") else {
         return error(code).map(|row| Explained::failure(row.failure(code)));
     };
-    let (group, id) = status.split_once(':').map_or((None, status), |(group, id)| (Some(group), id));
-    let (group, id) = (group.map(str::parse::<u32>).transpose().ok()?, id.parse::<u32>().ok()?);
-    let listed = |status: &&Status| status.id == id && group.is_none_or(|group| status.group == group);
-    let status = STATUSES.iter().find(listed)?;
+    let mut numbers = status.rsplit(':').map(|number| number.parse().ok());
+    let (id, group) = (numbers.next()??, numbers.next());
+    let status =
+        STATUSES.iter().find(|known| known.id == id && group.is_none_or(|g| g == Some(known.group)))?;
     let failure = status.failure.as_ref().map(|row| Explained::failure(row.failure(code)));
     Some(failure.unwrap_or_else(|| Explained::state(status.state)))
 }
@@ -158,6 +158,7 @@ const OPERATOR_ERROR: Code = Code::new("", C::ProviderError, B::Provider, OPERAT
 
 /// The listed statuses. `DELIVERED_TO_OPERATOR` (2) stands in group 3 and is yet only handed on; 87
 /// stands in two groups; 96 to 99 are voice's.
+#[rustfmt::skip]
 const STATUSES: &[Status] = &[
     Status::on_the_way(1, 3, State::Sent),
     Status::on_the_way(1, 7, State::Sent),
@@ -171,13 +172,7 @@ const STATUSES: &[Status] = &[
     Status::on_the_way(3, 2, State::Sent),
     Status::on_the_way(3, 5, State::Delivered),
     Status::failed(4, 15, C::Expired, B::Recipient, EXPIRED),
-    Status::failed(
-        4,
-        29,
-        C::Expired,
-        B::Provider,
-        "No word came back from the operator before the message expired.",
-    ),
+    Status::failed(4, 29, C::Expired, B::Provider, "No word came back from the operator before the message expired."),
     Status::failed(4, 87, C::ProviderError, B::Provider, SIGNALS),
     Status::failed(5, 6, C::ProviderError, B::Provider, "The destination network is not covered."),
     Status::failed(5, 8, C::InvalidRecipient, B::Recipient, "The number has no valid prefix or length."),
@@ -190,13 +185,7 @@ const STATUSES: &[Status] = &[
     Status::failed(5, 18, C::Account, B::Account, "A trial account may only write to registered numbers."),
     Status::failed(5, 19, C::Account, B::Account, "The account has no route to the destination."),
     Status::failed(5, 20, C::Throttled, B::Account, FLOODING),
-    Status::failed(
-        5,
-        21,
-        C::ProviderError,
-        B::Provider,
-        "Infobip's platform failed; the message can be sent again.",
-    ),
+    Status::failed(5, 21, C::ProviderError, B::Provider, "Infobip's platform failed; the message can be sent again."),
     Status::failed(5, 23, C::Content, B::Content, "A message with this id was sent before."),
     Status::failed(5, 24, C::Content, B::Content, "The message's user data header is malformed."),
     Status::failed(5, 25, C::Content, B::Content, "The text is longer than can be sent."),
@@ -208,6 +197,7 @@ const STATUSES: &[Status] = &[
 ];
 
 /// The listed error ids. 4102 stands in two groups and means the same in both.
+#[rustfmt::skip]
 const ERRORS: &[Code] = &[
     Code::new("1", C::InvalidRecipient, B::Recipient, NO_SUCH_NUMBER),
     Code::new("2", C::ProviderError, B::Provider, OPERATOR),
@@ -227,12 +217,7 @@ const ERRORS: &[Code] = &[
     Code::new("27", C::Unreachable, B::Recipient, "The handset is off or out of range."),
     Code::new("31", C::Unreachable, B::Recipient, "The handset is busy with another message."),
     Code::new("32", C::ProviderError, B::Provider, OPERATOR),
-    Code::new(
-        "33",
-        C::Unreachable,
-        B::Recipient,
-        "The operator already keeps too many messages waiting for the handset.",
-    ),
+    Code::new("33", C::Unreachable, B::Recipient, "The operator already keeps too many messages waiting for the handset."),
     Code::new("34", C::ProviderError, B::Provider, OPERATOR),
     Code::new("35", C::ProviderError, B::Provider, OPERATOR),
     Code::new("36", C::ProviderError, B::Provider, OPERATOR),
@@ -265,18 +250,8 @@ const ERRORS: &[Code] = &[
     Code::new("509", C::ProviderError, B::Provider, OPERATOR),
     Code::new("541", C::Throttled, B::Number, "The operator's limit of messages a second was reached."),
     Code::new("542", C::Throttled, B::Number, "The operator's daily quota of the brand was reached."),
-    Code::new(
-        "560",
-        C::CarrierFiltered,
-        B::Provider,
-        "The operator does not let the recipient have messages of the short code.",
-    ),
-    Code::new(
-        "561",
-        C::CarrierFiltered,
-        B::Provider,
-        "An operator blocked the content, or the recipient has content like it blocked.",
-    ),
+    Code::new("560", C::CarrierFiltered, B::Provider, "The operator does not let the recipient have messages of the short code."),
+    Code::new("561", C::CarrierFiltered, B::Provider, "An operator blocked the content, or the recipient has content like it blocked."),
     Code::new("562", C::SenderUnregistered, B::Number, "The short code is not provisioned at the operator."),
     Code::new("563", C::SenderUnregistered, B::Number, "The short code has expired at the operator."),
     Code::new("564", C::CarrierFiltered, B::Number, "The operator has blocked the short code."),
@@ -285,24 +260,9 @@ const ERRORS: &[Code] = &[
     Code::new("568", C::InvalidRecipient, B::Recipient, CANNOT_RECEIVE),
     Code::new("569", C::Unreachable, B::Recipient, BARRED),
     Code::new("571", C::SenderUnregistered, B::Number, "The campaign id was rejected by the operator."),
-    Code::new(
-        "572",
-        C::SenderUnregistered,
-        B::Number,
-        "The 10DLC campaign is not provisioned for this sender.",
-    ),
-    Code::new(
-        "573",
-        C::OptedOut,
-        B::Recipient,
-        "The recipient has asked for messages of this sender to be blocked.",
-    ),
-    Code::new(
-        "574",
-        C::CarrierFiltered,
-        B::Provider,
-        "The operator takes no new subscriptions to the short code.",
-    ),
+    Code::new("572", C::SenderUnregistered, B::Number, "The 10DLC campaign is not provisioned for this sender."),
+    Code::new("573", C::OptedOut, B::Recipient, "The recipient has asked for messages of this sender to be blocked."),
+    Code::new("574", C::CarrierFiltered, B::Provider, "The operator takes no new subscriptions to the short code."),
     Code::new("577", C::Account, B::Account, ACCOUNT),
     Code::new("578", C::Account, B::Account, ACCOUNT),
     Code::new("579", C::Account, B::Account, ACCOUNT),
@@ -313,24 +273,14 @@ const ERRORS: &[Code] = &[
     Code::new("597", C::Account, B::Account, ACCOUNT),
     Code::new("598", C::Account, B::Account, ACCOUNT),
     Code::new("601", C::Account, B::Account, ACCOUNT),
-    Code::new(
-        "603",
-        C::OptedOut,
-        B::Recipient,
-        "The recipient has sent STOP, and messages to them are blocked.",
-    ),
+    Code::new("603", C::OptedOut, B::Recipient, "The recipient has sent STOP, and messages to them are blocked."),
     Code::new("604", C::CarrierFiltered, B::Provider, "A blocklist of the campaign blocked the message."),
     Code::new("607", C::CarrierFiltered, B::Number, SPAM),
     Code::new("608", C::ProviderError, B::Provider, SIGNALS),
     Code::new("609", C::Throttled, B::Account, "The hard limit of Infobip Signals was reached."),
     Code::new("628", C::Unreachable, B::Recipient, ABSENT),
     Code::new("629", C::InvalidRecipient, B::Recipient, CANNOT_RECEIVE),
-    Code::new(
-        "630",
-        C::Throttled,
-        B::Provider,
-        "The destination network is overloaded and takes fewer messages.",
-    ),
+    Code::new("630", C::Throttled, B::Provider, "The destination network is overloaded and takes fewer messages."),
     Code::new("631", C::ProviderError, B::Provider, OPERATOR),
     Code::new("632", C::CarrierFiltered, B::Provider, FILTERED),
     Code::new("633", C::ProviderError, B::Provider, OPERATOR),
@@ -380,12 +330,7 @@ const ERRORS: &[Code] = &[
     Code::new("2050", C::OptedOut, B::Recipient, BLOCKLISTED),
     Code::new("2051", C::CarrierFiltered, B::Provider, "The text is on an operator's blocklist."),
     Code::new("2052", C::OptedOut, B::Recipient, BLOCKLISTED),
-    Code::new(
-        "2053",
-        C::CarrierFiltered,
-        B::Number,
-        "The sender is on the blocklist of an operator or of Infobip.",
-    ),
+    Code::new("2053", C::CarrierFiltered, B::Number, "The sender is on the blocklist of an operator or of Infobip."),
     Code::new("3041", C::InvalidRecipient, B::Recipient, "The number is on the list of deactivated numbers."),
     Code::new("4096", C::Content, B::Content, FORM),
     Code::new("4097", C::ProviderError, B::Provider, OPERATOR),
