@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::url::{TWILIO_RETRIES, callback, placeholder};
-use super::{Failure, Global, output};
+use super::{Failure, Global, account, output};
 use crate::alert::Discord;
 use crate::config::{self, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind};
 use crate::publish;
@@ -82,7 +82,10 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         false => output::line(&summary(&config, &name, &urls))?,
     }
     match args.online {
-        true => contact(&config, PROBES).await,
+        true => {
+            let accounts = accounts(&config).await;
+            contact(&config, PROBES, accounts).await
+        }
         false => Ok(()),
     }
 }
@@ -95,8 +98,27 @@ fn refuse(mistakes: Mistakes, global: &Global) -> Result<(), Failure> {
     Err(mistakes.into())
 }
 
-async fn contact(config: &Config, probes: &[Probe]) -> Result<(), Failure> {
+/// What the APIs of the providers say of each account that has credentials.
+async fn accounts(config: &Config) -> Found {
+    let mut found = Vec::new();
+    for connection in &config.connections {
+        if let Some(api) = &connection.api {
+            found.push((connection.id.to_string(), account::probe(api).await));
+        }
+    }
+    found
+}
+
+type Found = Vec<(String, Result<String, String>)>;
+
+async fn contact(config: &Config, probes: &[Probe], accounts: Found) -> Result<(), Failure> {
     let mut silent = Vec::new();
+    for (connection, found) in accounts {
+        match found {
+            Ok(found) => output::complain(&format!("{connection}: {found}")),
+            Err(wrong) => silent.push(format!("{connection}: {wrong}")),
+        }
+    }
     for probe in probes {
         match (probe.contact)(config).await {
             None => {}
@@ -202,7 +224,7 @@ mod tests {
             Probe { name: "Kafka", contact: |_| Box::pin(async { None }) },
             Probe { name: "Redis", contact: |_| Box::pin(async { Some(Err("does not answer".to_owned())) }) },
         ];
-        let failure = contact(&config, &probes).await.unwrap_err();
+        let failure = contact(&config, &probes, Vec::new()).await.unwrap_err();
         assert_eq!((failure.code(), failure.to_string().as_str()), (69, "Redis: does not answer"));
     }
 }

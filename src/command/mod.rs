@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each with its `Args` and its `run`. What a command
 //! cannot do ends in a [`Failure`], and every failure has its exit code.
 
+pub mod account;
 pub mod check;
 pub mod demo;
 pub mod explain_code;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::api::{self, Api};
 use super::auth::{self, Auth};
 use super::receive::{Receive, warn_of_plain_http};
 use super::section::Section;
-use super::value::{connection_id, provider, secret, sender, text, timezone, url, whole};
+use super::value::{connection_id, provider, sender, text, timezone, url, whole};
 use crate::event::{ConnectionId, Number, Provider};
 
 /// One provider account's way in: `[[connection]]`.
@@ -30,6 +31,8 @@ pub struct Connection {
     pub timezone: String,
     /// Lime: which field holds what.
     pub mapping: Mapping,
+    /// The account's way to the provider's API, if it is given one.
+    pub api: Option<Api>,
 }
 
 /// Lime: the field that holds each fact of a delivery receipt.
@@ -94,7 +97,7 @@ fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, receive: &Receive
     let rate_limit = table.get("rate_limit", whole(1..=1_000_000));
     let timezone = table.get("timezone", timezone);
     let mapping = read_mapping(table, whose);
-    refuse_later(table);
+    let api = api::read(table, whose, &auth.auth_tokens);
     let whose = whose?;
     Some(Connection {
         id: id?,
@@ -106,6 +109,7 @@ fn read_one(table: &mut Section<'_>, id: Option<ConnectionId>, receive: &Receive
         rate_limit,
         timezone: timezone.unwrap_or_else(|| default_timezone(whose).to_owned()),
         mapping,
+        api,
     })
 }
 
@@ -115,17 +119,6 @@ fn default_timezone(provider: Provider) -> &'static str {
         Provider::Cm => "Europe/Amsterdam",
         Provider::Twilio | Provider::Infobip | Provider::Lime => "UTC",
     }
-}
-
-fn refuse_later(table: &mut Section<'_>) {
-    let nobody_calls = "Sounder does not call the provider's API yet";
-    for key in ["account_sid", "user", "api_id"] {
-        table.idle(key, text, nobody_calls);
-    }
-    for key in ["api_key", "product_token"] {
-        table.idle(key, secret, nobody_calls);
-    }
-    table.idle("api_url", url, nobody_calls);
 }
 
 /// The longest prefix comes first: it says the most.

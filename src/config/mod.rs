@@ -9,6 +9,7 @@ mod value;
 mod receive;
 mod stream;
 mod state;
+mod api;
 mod auth;
 mod connection;
 mod list;
@@ -25,6 +26,7 @@ use section::Section;
 
 pub use admin::{Admin, AdminRole, AdminToken};
 pub use alert::{Alert, Discord};
+pub use api::{Api, Credentials};
 pub use auth::{
     Auth, Basic, BodyToken, HeaderToken, Hmac, HmacAlgorithm, HmacScheme, SharedAlgorithm, SharedKey, Svix,
 };

@@ -59,6 +59,7 @@ fn example(text: &str) -> Result<Config, Mistakes> {
             ("ACME_PATH_SECRET", "0123456789abcdef"),
             ("ACME_PASSWORD", "p"),
             ("ACME_HMAC", "h"),
+            ("ACME_API_KEY", "0123456789abcdef"),
             ("ACME_TOKEN", "0123456789abcdef"),
             ("ACME_SHARED_KEY", "0123456789abcdef"),
             ("ACME_SVIX", "s"),

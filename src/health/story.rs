@@ -101,6 +101,7 @@ fn config(status: NumberStatus) -> Config {
         rate_limit: None,
         timezone: "UTC".into(),
         mapping: Mapping::default(),
+        api: None,
     };
     let numbers = ["+18005550100", "+18005550101"].map(number);
     let entry = |n: &Number, status| NumberEntry {

@@ -1,6 +1,7 @@
 //! One folder a provider: what it signs ([`verify`]) and what it says ([`normalize`]). Pure: no
 //! clock, no I/O, no counter.
 
+pub mod api;
 pub mod cm;
 pub mod codes;
 pub mod context;

@@ -48,6 +48,7 @@ pub(super) fn connection(provider: Provider) -> Connection {
         rate_limit: None,
         timezone: "UTC".into(),
         mapping: Mapping::default(),
+        api: None,
     }
 }
 

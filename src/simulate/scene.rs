@@ -114,6 +114,7 @@ fn connections(secret: &mut impl FnMut() -> Secret) -> Vec<Connection> {
             rate_limit: None,
             timezone: if provider == Provider::Cm { "Europe/Amsterdam" } else { "UTC" }.into(),
             mapping: Mapping::default(),
+            api: None,
         })
     })
     .collect()

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, real parts. `tests/run` brings up what they need.
 
 mod harness;
+mod accounts;
 mod admin;
 mod cli;
 mod faults;

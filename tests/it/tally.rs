@@ -635,6 +635,7 @@ fn registry(connection: &str) -> Registry {
             rate_limit: None,
             timezone: "UTC".into(),
             mapping: config::Mapping::default(),
+            api: None,
         }],
         lists: Vec::new(),
         numbers: Vec::new(),

@@ -1,5 +1,6 @@
 //! CM: what it signs, what it says.
 
+pub mod api;
 pub mod codes;
 mod fields;
 pub mod payload;

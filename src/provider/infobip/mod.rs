@@ -1,5 +1,6 @@
 //! Infobip: what it signs, what it says.
 
+pub mod api;
 pub mod codes;
 mod item;
 mod notice;

@@ -1,5 +1,6 @@
 //! Lime: what it signs, what it says.
 
+pub mod api;
 pub mod codes;
 pub mod payload;
 pub mod signature;

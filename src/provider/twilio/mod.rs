@@ -1,5 +1,6 @@
 //! Twilio: what it signs, what it says, and what its codes mean.
 
+pub mod api;
 pub mod codes;
 pub mod payload;
 pub mod signature;

@@ -7,6 +7,7 @@ mod daemon;
 mod provider;
 mod redis;
 mod setting;
+mod standin;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -21,6 +22,7 @@ pub(crate) use redis::OwnRedis;
 pub(crate) use setting::{
     ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SECRETS, SENDERS, Setting, TWILIO_NUMBER,
 };
+pub(crate) use standin::{API_SECRET, SENDING_KEY, SUSPENDED, provider_apis};
 
 /// How long anything may take before a test has failed; nothing waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
