@@ -11,7 +11,7 @@ use super::sums::{Sums, Window};
 
 /// How far above the usual the traffic may be for the usual to say what is still to come, in
 /// standard deviations of a steady traffic's counts.
-const UNUSUAL: f64 = 3.0;
+const UNUSUAL: f64 = 2.0;
 
 /// A span up to now, and the messages its failures are set against at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ mod tests {
             ([5, 5, 5], 0, Some(20)),
             ([5, 5, 5], 100, Some(25)),
             ([30, 5, 5], 100, Some(30)),
-            ([41, 5, 5], 100, None),
+            ([36, 5, 5], 100, None),
             ([400, 12, 5], 0, None),
             ([400, 12, 130], 1600, Some(400)),
             // As usual over the quarter, but not over its end: a burst has begun.
