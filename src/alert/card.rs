@@ -14,7 +14,7 @@ use super::cause::label;
 use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
 use crate::clock::Timestamp;
 use crate::event::Number;
-use crate::health::{Band, Change, Evidence, Rule, Window};
+use crate::health::{Band, Change, Evidence, Rule, Window, odds};
 
 /// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
 const TITLE_MAX: usize = 256;
@@ -173,10 +173,32 @@ fn last_step(proof: &Evidence) -> String {
         Rule::Persisted | Rule::Volume => {
             format!("Last step: {rate}, {judged} judged: {} of {threshold} %.", proof.rule.words())
         }
+        Rule::Odds => format!(
+            "Last step: {rate}: {} of {judged} failed, repeatedly; at a true {threshold} % chance does \
+             that less than once in {}.",
+            grouped(proof.counts.failed),
+            chance(proof)
+        ),
+        Rule::Early | Rule::Sudden => format!(
+            "Last step: {} of about {judged} failed within {}; at a true {threshold} % chance does \
+             that less than once in {}.",
+            grouped(proof.counts.failed),
+            if proof.rule == Rule::Sudden { "5 min" } else { "15 min" },
+            chance(proof)
+        ),
         Rule::Recovered => {
             format!("Last step: {rate}, {judged} judged: above {threshold} % for long enough.")
         }
     }
+}
+
+/// How many to one the odds were against the failures of a step, in a round number.
+fn chance(proof: &Evidence) -> String {
+    let odds = odds(proof.counts.failed, proof.counts.judged(), proof.threshold);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "capped at a million")]
+    let whole = odds.clamp(1.0, 1e6) as u64;
+    let place = 10_u64.pow(whole.ilog10().saturating_sub(1));
+    grouped(whole / place * place)
 }
 
 /// `92.8 % (91.6–94.0) over 15 min · 96.6 % over 1 h`.

@@ -257,7 +257,7 @@ impl Incident {
 }
 
 fn current(view: &View, window: Window, now: Timestamp) -> Evidence {
-    Evidence::new(Rule::Interval, window, view.sums.window(window), now)
+    Evidence::new(Rule::Odds, window, view.sums.window(window), now)
 }
 
 fn list_line(id: &ListId, registry: &Registry) -> ListLine {

@@ -10,6 +10,7 @@ pub mod schema;
 pub mod secret;
 pub mod serve;
 pub mod simulate;
+pub mod simulate_health;
 pub mod url;
 
 use std::ffi::OsString;
@@ -64,6 +65,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Send signed traffic at a running Sounder, and compare its counts with one's own
     Simulate(simulate::Args),
+    /// Play the alert policy in simulated time, and say how often and how soon it calls
+    SimulateHealth(simulate_health::Args),
     /// Report every mistake in the configuration, with its line and the remedy
     Check(check::Args),
     /// Print the URL to give a connection's provider, with its path secret
@@ -174,6 +177,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Serve(args)) => serve::run(args, global).await,
         Some(Command::Demo(args)) => demo::run(args, global).await,
         Some(Command::Simulate(args)) => simulate::run(args, global).await,
+        Some(Command::SimulateHealth(args)) => simulate_health::run(&args, global),
         Some(Command::Check(args)) => check::run(args, global).await,
         Some(Command::Url(args)) => url::run(args, global),
         Some(Command::ExplainCode(args)) => explain_code::run(&args, global),

@@ -27,6 +27,10 @@ pub struct Health {
     pub evaluate_every: Duration,
     /// Consecutive evaluations that confirm a worse band.
     pub confirm_evaluations: u32,
+    /// How many to one the odds against a window's failures must be to confirm a worse band.
+    pub odds: f64,
+    /// The same for the last minutes, before they mature; nought: never.
+    pub early_odds: f64,
     /// How long a better band must last.
     pub recover_after: Duration,
     /// How far above a threshold the rate recovers at once, in shares of one (0.02).
@@ -58,6 +62,8 @@ impl Default for Health {
             elastic_min: 20,
             evaluate_every: MINUTE,
             confirm_evaluations: 3,
+            odds: 20.0,
+            early_odds: 150.0,
             recover_after: 15 * MINUTE,
             recover_margin: 0.02,
             persist_after: 60 * MINUTE,
@@ -80,8 +86,10 @@ pub struct Thresholds {
 /// What confirms a worse band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// The Wilson interval lies below the threshold.
+    /// The odds against so many failures at the threshold are long.
     Confidence,
+    /// The Wilson interval lies below the threshold.
+    Wilson,
     /// The plain rate does, with `min_volume` messages.
     Volume,
 }
@@ -91,7 +99,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(3600);
 
 pub(super) fn read(mut section: Section<'_>) -> Health {
     let default = Health::default();
-    let gates = [("confidence", Gate::Confidence), ("volume", Gate::Volume)];
+    let gates = [("confidence", Gate::Confidence), ("wilson", Gate::Wilson), ("volume", Gate::Volume)];
     let health = Health {
         settle: section.or("settle", settle, default.settle),
         settle_by_provider: read_providers(section.section("provider")),
@@ -101,6 +109,8 @@ pub(super) fn read(mut section: Section<'_>) -> Health {
         elastic_min: section.or("elastic_min", whole(1..=1_000_000), default.elastic_min),
         evaluate_every: section.or("evaluate_every", duration, default.evaluate_every),
         confirm_evaluations: section.or("confirm_evaluations", whole(1..=1000), default.confirm_evaluations),
+        odds: section.or("odds", odds, default.odds),
+        early_odds: section.or("early_odds", odds, default.early_odds),
         recover_after: section.or("recover_after", span, default.recover_after),
         recover_margin: section.or("recover_margin", percent(0.0..=20.0), default.recover_margin),
         persist_after: section.or("persist_after", duration, default.persist_after),
@@ -140,6 +150,10 @@ fn read_thresholds(mut section: Section<'_>) -> Thresholds {
         section.wrong("critical", "is not above nought", order);
     }
     thresholds
+}
+
+fn odds(field: &Field<'_>) -> Result<f64, Wrong> {
+    whole::<u32>(0..=1_000_000_000)(field).map(f64::from)
 }
 
 fn settle(field: &Field<'_>) -> Result<Duration, Wrong> {

@@ -184,7 +184,7 @@ fn every_mistake_is_reported_at_once_with_its_line_and_remedy() {
         only a toll-free number has two legs, with two different providers
       line 32: health.thresholds.degraded is not below healthy
         keep healthy > degraded > critical > 0
-      line 33: health.gate is not one of confidence, volume: "volumes"
+      line 33: health.gate is not one of confidence, wilson, volume: "volumes"
         did you mean "volume"?
       line 34: health.min_volume must be a whole number, not a string
         write a number from 1 to 1000000
@@ -227,8 +227,8 @@ fn variables_override_the_file_and_their_mistakes_name_them() {
     let wrong = with(text, &[("SOUNDER__RECEIVE__LISTEN__X", "1"), ("SOUNDER__HEALTH__GATE", "maybe")]);
     insta::assert_snapshot!(wrong.unwrap_err(), @r#"
     configuration has 2 mistakes
-      environment SOUNDER__HEALTH__GATE: health.gate is not one of confidence, volume: "maybe"
-        choose one of confidence, volume
+      environment SOUNDER__HEALTH__GATE: health.gate is not one of confidence, wilson, volume: "maybe"
+        choose one of confidence, wilson, volume
       environment SOUNDER__RECEIVE__LISTEN__X: reaches into listen, which is no section
         give listen as a whole, in TOML, or change the file
     "#);

@@ -7,6 +7,7 @@ mod band;
 mod rate;
 mod sums;
 mod view;
+mod early;
 mod report;
 mod standing;
 pub mod policy;
@@ -14,7 +15,8 @@ pub mod policy;
 pub(crate) mod story;
 
 pub use band::Band;
-pub use rate::{Counts, SHOWN_Z, wilson};
+pub use early::{Early, Span, odds};
+pub use rate::{Counts, SHOWN_Z, Tally, wilson};
 pub use report::{Report, report};
 pub use standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
 pub use sums::{Sums, Window};

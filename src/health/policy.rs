@@ -1,13 +1,14 @@
 //! A number's view and where it stands → where it stands now, and the step between. Pure.
 //!
-//! A band is a point; an alert needs evidence. A worse band is confirmed by (a) Wilson intervals on
-//! consecutive evaluations, or (b) a rate that stays low, or with `gate = "volume"` by (c) the plain
-//! rate. A better one must last, one band at a time. Too little data changes nothing, ever.
+//! A band is a point; an alert needs evidence. A worse band is confirmed by (a) long odds against
+//! its failures on consecutive evaluations, or (b) a rate that stays low over two windows, or (d) failures that are too
+//! many even before all has been heard, or with `gate = "volume"` by (c) the plain rate. A better one must last, one band at a time. Too little data changes nothing, ever.
 
 use std::time::Duration;
 
 use super::band::Band;
-use super::rate::wilson;
+use super::early::{Early, Span, odds};
+use super::rate::{Counts, Tally, wilson};
 use super::standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
 use super::sums::Window;
 use super::view::{NumberView, View};
@@ -23,7 +24,11 @@ const MANY: u64 = 50;
 /// Messages rule (a) asks for.
 const SOME: u64 = 20;
 
-/// The windows of rule (a): how sure, and with how many messages.
+/// The windows of rule (a), each with its fewest messages.
+const ODDS: [(Window, u64); 4] =
+    [(Window::Quarter, SOME), (Window::Hour, SOME), (Window::SixHours, SOME), (Window::Day, MANY)];
+
+/// The windows of `gate = "wilson"`: how sure, and with how many messages.
 const INTERVALS: [(Window, f64, u64); 4] = [
     (Window::Quarter, Z_QUARTER, SOME),
     (Window::Hour, Z_LONGER, SOME),
@@ -38,7 +43,7 @@ pub fn judge(
     standing: &Standing,
     now: Timestamp,
 ) -> (Standing, Option<Transition>) {
-    let look = Look { view: &number.view, settings, now };
+    let look = Look::new(&number.view, settings, standing, now);
     let mut next = standing.clone();
     if next.shown != number.view.band || next.shown_since.is_none() {
         (next.shown, next.shown_since) = (number.view.band, Some(now));
@@ -65,21 +70,37 @@ struct Look<'a> {
     view: &'a View,
     settings: &'a Health,
     now: Timestamp,
+    tallies: [Tally; 5],
+    early: [Option<Early>; 2],
+    well_for: Option<Duration>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(view: &'a View, settings: &'a Health, standing: &Standing, now: Timestamp) -> Self {
+        let well_for = standing.resolved.as_ref().map(|resolved| now.since(resolved.at));
+        let tallies = Window::ALL.map(|window| view.sums.tally(window));
+        let on = settings.gate == Gate::Confidence && settings.early_odds > 0.0;
+        let early = Span::ALL.map(|span| Early::of(&view.sums, span).filter(|_| on));
+        Self { view, settings, now, tallies, early, well_for }
+    }
+
+    const fn tally(&self, window: Window) -> Tally {
+        self.tallies[window as usize]
+    }
+
     /// True when nothing recent enough is known to change anything: silence proves nothing.
     fn is_stale(&self) -> bool {
-        self.elastic().is_none() || self.view.sums.window(Window::Hour).judged() == 0
+        self.elastic().is_none() || self.tally(Window::Hour).judged() == 0
     }
 
     /// The window that is judged on.
-    fn elastic(&self) -> Option<(Window, super::rate::Counts)> {
+    fn elastic(&self) -> Option<(Window, Tally)> {
         let least = match self.settings.gate {
-            Gate::Confidence => self.settings.elastic_min,
+            Gate::Confidence | Gate::Wilson => self.settings.elastic_min,
             Gate::Volume => self.settings.min_volume.max(self.settings.elastic_min),
         };
-        self.view.sums.elastic(least)
+        let longer = Window::ALL.into_iter().skip(1).map(|window| (window, self.tally(window)));
+        longer.into_iter().find(|(_, tally)| tally.judged() >= least.max(1))
     }
 
     /// The worst band, worse than the confirmed one, that the evidence confirms now.
@@ -87,20 +108,12 @@ impl Look<'_> {
         if next.stale {
             // Neither counted nor forgotten, but time alone must not make rule (b) true.
             next.below_since = [None; 3];
-            return None;
         }
         let mut found = None;
         for (index, band) in Band::BAD.into_iter().enumerate() {
             let Some(threshold) = band.begins_below(&self.settings.thresholds) else { continue };
-            let evidence = match self.settings.gate {
-                Gate::Confidence => self.interval_below(threshold),
-                Gate::Volume => self.volume_below(threshold),
-            };
-            let most = self.settings.confirm_evaluations.max(1);
-            let streak = &mut next.streaks[index];
-            *streak = if evidence.is_some() { (*streak + 1).min(most) } else { 0 };
-            let confirmed = evidence.filter(|_| *streak >= most);
-            let confirmed = confirmed.or_else(|| self.persisted(threshold, &mut next.below_since[index]));
+            let matured = if next.stale { None } else { self.matured_below(index, threshold, next) };
+            let confirmed = matured.or_else(|| self.early_below(threshold));
             if let Some(evidence) = confirmed.filter(|_| band > next.band) {
                 found = Some((band, evidence));
             }
@@ -108,45 +121,90 @@ impl Look<'_> {
         found
     }
 
-    /// Rule (a), on one evaluation: some window's whole interval lies below the threshold.
+    /// Rules (a), (b) and (c): what matured cohorts confirm.
+    fn matured_below(&self, index: usize, threshold: f64, next: &mut Standing) -> Option<Evidence> {
+        let evidence = match self.settings.gate {
+            Gate::Confidence => self.odds_below(threshold),
+            Gate::Wilson => self.interval_below(threshold),
+            Gate::Volume => self.volume_below(threshold),
+        };
+        let most = self.settings.confirm_evaluations.max(1);
+        let streak = &mut next.streaks[index];
+        *streak = if evidence.is_some() { (*streak + 1).min(most) } else { 0 };
+        let confirmed = evidence.filter(|_| *streak >= most);
+        confirmed.or_else(|| self.persisted(threshold, &mut next.below_since[index]))
+    }
+
+    /// Rule (a), on one evaluation: some window holds more failures than the threshold explains.
+    fn odds_below(&self, threshold: f64) -> Option<Evidence> {
+        let (elastic, judged) = self.elastic()?;
+        let low = judged.rate()? < threshold;
+        ODDS.into_iter().find_map(|(window, least)| {
+            let tally = self.tally(window);
+            // A window longer than the one judged on still holds an outage that is over; it counts
+            // only while the rate of now agrees, and not for an incident that has been resolved.
+            let fresh = self.well_for.is_none_or(|well_for| well_for >= window.span());
+            let current = window <= elastic || (low && fresh);
+            let against = odds(tally.failed, tally.judged(), threshold);
+            (current && tally.judged() >= least && against >= self.settings.odds)
+                .then(|| self.evidence(Rule::Odds, window, threshold))
+        })
+    }
+
+    /// The same by Wilson's interval.
     fn interval_below(&self, threshold: f64) -> Option<Evidence> {
         let (elastic, judged) = self.elastic()?;
         let low = judged.rate()? < threshold;
         INTERVALS.into_iter().find_map(|(window, z, least)| {
-            let counts = self.view.sums.window(window);
-            // A window longer than the one judged on still holds an outage that is over; it
-            // counts only while the rate of now agrees.
+            let tally = self.tally(window);
             let current = window <= elastic || low;
-            let [_, upper] = counts.interval(z)?;
-            (current && counts.judged() >= least && upper < threshold).then(|| Evidence {
-                threshold,
-                z,
-                ..Evidence::new(Rule::Interval, window, counts, self.now)
-            })
+            let [_, upper] = wilson(tally.delivered, tally.judged(), z);
+            (current && tally.judged() >= least && upper < threshold)
+                .then(|| Evidence { z, ..self.evidence(Rule::Interval, window, threshold) })
         })
+    }
+
+    /// Rule (d): the last minutes hold more failures than the threshold explains, even if everything
+    /// that has not been heard of yet arrives.
+    fn early_below(&self, threshold: f64) -> Option<Evidence> {
+        let telling = |early: &Early| early.odds(threshold) >= self.settings.early_odds;
+        let early = self.early.into_iter().flatten().find(telling)?;
+        let (rule, counters) = match early.span {
+            Span::Latest => (Rule::Sudden, &self.view.sums.latest),
+            Span::Quarter => (Rule::Early, &self.view.sums.recent),
+        };
+        let mut counts = Counts::of(counters);
+        counts.delivered = early.of.saturating_sub(counts.failed);
+        Some(Evidence { threshold, ..Evidence::new(rule, Window::Quarter, counts, self.now) })
     }
 
     /// Rule (c), on one evaluation.
     fn volume_below(&self, threshold: f64) -> Option<Evidence> {
-        let (window, counts) = self.elastic()?;
-        (counts.judged() >= self.settings.min_volume && counts.rate()? < threshold)
-            .then(|| Evidence { threshold, ..Evidence::new(Rule::Volume, window, counts, self.now) })
+        let (window, tally) = self.elastic()?;
+        (tally.judged() >= self.settings.min_volume && tally.rate()? < threshold)
+            .then(|| self.evidence(Rule::Volume, window, threshold))
     }
 
-    /// Rule (b): the plain rate of enough messages has stayed below the threshold.
+    /// Rule (b): the plain rate of enough messages has stayed below the threshold, and over the next
+    /// longer window it lies there too, so that one unlucky hour is not enough.
     fn persisted(&self, threshold: f64, since: &mut Option<Timestamp>) -> Option<Evidence> {
+        let below = |tally: Tally| tally.rate().is_some_and(|rate| rate < threshold);
         let low = self
             .elastic()
-            .filter(|(_, counts)| counts.judged() >= MANY)
-            .filter(|(_, counts)| counts.rate().is_some_and(|rate| rate < threshold))
-            .filter(|_| self.settings.gate == Gate::Confidence);
-        let Some((window, counts)) = low else {
+            .filter(|(_, tally)| tally.judged() >= MANY && below(*tally))
+            .filter(|(window, _)| below(self.tally(window.longer())))
+            .filter(|_| self.settings.gate != Gate::Volume);
+        let Some((window, _)) = low else {
             *since = None;
             return None;
         };
         let began = *since.get_or_insert(self.now);
         (self.now.since(began) >= self.settings.persist_after)
-            .then(|| Evidence { threshold, ..Evidence::new(Rule::Persisted, window, counts, self.now) })
+            .then(|| self.evidence(Rule::Persisted, window, threshold))
+    }
+
+    fn evidence(&self, rule: Rule, window: Window, threshold: f64) -> Evidence {
+        Evidence { threshold, ..Evidence::new(rule, window, self.view.sums.window(window), self.now) }
     }
 
     /// Evidence that the band one better than the confirmed one has held for long enough.
@@ -155,29 +213,31 @@ impl Look<'_> {
             next.recovering_since = None;
             return None;
         };
-        let Some((window, counts)) = self.elastic().filter(|_| !next.stale) else {
+        let Some((window, tally)) = self.elastic().filter(|_| !next.stale) else {
             next.recovering_since = None;
             return None;
         };
         let bad = Band::BAD.into_iter().position(|band| band == next.band);
         let escalating = bad.is_some_and(|index| next.streaks[index] > 0);
-        if escalating || !self.is_above(threshold, &counts) {
+        if escalating || !self.is_above(threshold, tally) {
             next.recovering_since = None;
             return None;
         }
         let began = *next.recovering_since.get_or_insert(self.now);
         (self.now.since(began) >= self.settings.recover_after)
-            .then(|| Evidence { threshold, ..Evidence::new(Rule::Recovered, window, counts, self.now) })
+            .then(|| self.evidence(Rule::Recovered, window, threshold))
     }
 
     /// Whether the rate lies surely, or clearly, above the threshold, and the last hour's too: an
-    /// hour that fell silent while bad must not be outweighed by the good hours before it.
-    fn is_above(&self, threshold: f64, counts: &super::rate::Counts) -> bool {
-        let [lower, _] = wilson(counts.delivered, counts.judged(), 1.0);
+    /// hour that fell silent while bad must not be outweighed by the good hours before it. What has
+    /// not matured must agree, or an early alert would take itself back before the hour shows it.
+    fn is_above(&self, threshold: f64, tally: Tally) -> bool {
+        let [lower, _] = wilson(tally.delivered, tally.judged(), 1.0);
         let clearly = threshold + self.settings.recover_margin;
-        let above = lower >= threshold || counts.rate().is_some_and(|rate| rate >= clearly);
-        let recent = self.view.sums.window(Window::Hour).rate();
-        above && recent.is_some_and(|rate| rate >= threshold)
+        let above = lower >= threshold || tally.rate().is_some_and(|rate| rate >= clearly);
+        let recent = self.tally(Window::Hour).rate();
+        let early = self.early.into_iter().flatten().all(|early| early.at_most() >= threshold);
+        above && early && recent.is_some_and(|rate| rate >= threshold)
     }
 }
 
@@ -376,9 +436,30 @@ mod tests {
     fn nineteen_messages_are_too_few_and_twenty_are_not() {
         for (messages, opened) in [(19, false), (20, true)] {
             let mut life = Life::new();
+            life.story.settings.early_odds = 0.0;
             life.story.send_now("ib", NUMBER, 0, messages);
             assert_eq!(!life.live(30, 1000, 0, 0).is_empty(), opened, "{messages}");
         }
+    }
+
+    #[test]
+    fn too_many_failures_are_told_before_they_mature_and_not_taken_back_at_once() {
+        let mut life = Life::new();
+        assert_eq!(life.live(120, 1, 2, 0), []);
+        let steps = life.live(9, 1, 0, 2);
+        assert_eq!((steps[0].0, steps[0].1, steps[0].3), (123, Change::Opened, true));
+        assert!(life.live(60, 1, 0, 2).iter().all(|step| step.1 == Change::Worsened));
+    }
+
+    #[test]
+    fn an_outage_that_is_over_is_not_found_again_in_a_longer_window() {
+        let mut life = Life::new();
+        life.live(26 * 60, 1, 2, 0);
+        life.live(180, 1, 0, 2);
+        let steps = life.live(240, 1, 2, 0);
+        assert_eq!(steps.last().unwrap().1, Change::Resolved, "{steps:?}");
+        // A slightly bad hour while the six-hour window still holds the outage.
+        assert_eq!(life.live(60, 1, 47, 3), []);
     }
 
     #[test]

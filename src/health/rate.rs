@@ -71,6 +71,40 @@ impl Counts {
     }
 }
 
+/// The two sides of a rate, without what the failures were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Arrived.
+    pub delivered: u64,
+    /// Did not, for a reason that says something of the number.
+    pub failed: u64,
+    /// Everything inside the rate, whether it has ended or not.
+    pub seen: u64,
+}
+
+impl Tally {
+    /// Sorts counters into the two sides, as [`Counts::of`] does.
+    pub fn of(counters: &Counters) -> Self {
+        let outside = counters.get(Counter::BLOCKED)
+            + counters.get(Counter::CANCELED)
+            + counters.failed(FailureClass::Account);
+        let open = [Counter::UNKNOWN, Counter::ACCEPTED, Counter::SENT].map(|counter| counters.get(counter));
+        let (delivered, open) = (counters.get(Counter::DELIVERED), open.iter().sum::<u64>());
+        let seen = counters.total().saturating_sub(outside);
+        Self { delivered, failed: seen.saturating_sub(delivered + open), seen }
+    }
+
+    /// Messages the rate is made of.
+    pub const fn judged(self) -> u64 {
+        self.delivered + self.failed
+    }
+
+    /// Delivered ÷ (delivered + failed); none when there are neither.
+    pub fn rate(self) -> Option<f64> {
+        (self.judged() > 0).then(|| share(self.delivered, self.judged()))
+    }
+}
+
 /// `part` of `whole`, as a share of one; 0 of nothing.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -122,6 +156,7 @@ mod tests {
         }
         let counts = Counts::of(&counters);
         assert_eq!(counts.rate(), Some(0.9));
+        assert_eq!(Tally::of(&counters), Tally { delivered: 90, failed: 10, seen: 106 });
         assert_eq!((counts.judged(), counts.matured, counts.unreported), (100, 163, 6));
         assert_eq!((counts.blocked, counts.canceled, counts.account), (3, 4, 50));
         assert!(!counts.failures.contains_key(&FailureClass::Account));

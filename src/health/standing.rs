@@ -103,12 +103,19 @@ impl Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
-    /// (a) The interval's upper end lay below the threshold on consecutive evaluations.
+    /// (a) The odds against so many failures were long on consecutive evaluations.
+    Odds,
+    /// With `gate = "wilson"`: the interval's upper end lay below the threshold as often.
     Interval,
     /// (b) The plain rate stayed below the threshold for `persist_after`.
     Persisted,
     /// (c) The plain rate lay below the threshold with `min_volume` messages.
     Volume,
+    /// (d) More failed within a quarter of an hour than the threshold explains, whatever is still
+    /// to be heard.
+    Early,
+    /// (d) The same within five minutes.
+    Sudden,
     /// The better band held for `recover_after`.
     Recovered,
 }
@@ -120,6 +127,9 @@ impl Rule {
             Self::Interval => "the whole interval lay below the threshold on consecutive evaluations",
             Self::Persisted => "the rate stayed below the threshold",
             Self::Volume => "the rate was below the threshold on consecutive evaluations",
+            Self::Odds => "more failed than the threshold explains, on consecutive evaluations",
+            Self::Early => "more failed within 15 min than the threshold explains",
+            Self::Sudden => "more failed within 5 min than the threshold explains",
             Self::Recovered => "the better band held",
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rate::Counts;
+use super::rate::{Counts, Tally};
 use crate::clock::Timestamp;
 use crate::tally::{Cell, Counters};
 
@@ -32,6 +32,16 @@ impl Window {
     /// Every window, shortest first.
     pub const ALL: [Self; 5] = [Self::Quarter, Self::Hour, Self::SixHours, Self::Day, Self::Week];
 
+    /// The next longer one; the longest is followed by itself.
+    pub const fn longer(self) -> Self {
+        match self {
+            Self::Quarter => Self::Hour,
+            Self::Hour => Self::SixHours,
+            Self::SixHours => Self::Day,
+            Self::Day | Self::Week => Self::Week,
+        }
+    }
+
     /// How much it spans.
     pub const fn span(self) -> Duration {
         Duration::from_secs(match self {
@@ -55,12 +65,20 @@ impl Window {
     }
 }
 
+/// What [`Sums::latest`] spans.
+pub(super) const LATEST: Duration = Duration::from_secs(5 * 60);
+
 /// What was counted in each window, is pending, and was counted at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    windows: [Counters; 5],
+    /// Matured cohorts, window by window.
+    pub windows: [Counters; 5],
     /// Cohorts that have not matured.
     pub pending: Counters,
+    /// Cohorts of the last five minutes up to now, whether matured or not.
+    pub latest: Counters,
+    /// Cohorts of the last quarter of an hour up to now, whether matured or not.
+    pub recent: Counters,
     /// Every cohort that is kept, matured or not.
     pub totals: Counters,
 }
@@ -80,7 +98,10 @@ impl Sums {
         }
         sums.windows[Window::Week as usize] = cell.sum(first(Window::Week)..=newest, now);
         // A provider's clock may run ahead of this one, by a zone at worst.
-        sums.pending = cell.sum(newest + 1..=now.minute() + 24 * 60, now);
+        let latest = now.minute() + 24 * 60;
+        sums.pending = cell.sum(newest + 1..=latest, now);
+        let since = |span| cell.sum(first_minute(now.minus(span))..=latest, now);
+        (sums.latest, sums.recent) = (since(LATEST), since(Window::Quarter.span()));
         sums
     }
 
@@ -90,6 +111,8 @@ impl Sums {
             mine.merge(theirs);
         }
         self.pending.merge(&other.pending);
+        self.latest.merge(&other.latest);
+        self.recent.merge(&other.recent);
         self.totals.merge(&other.totals);
     }
 
@@ -98,13 +121,18 @@ impl Sums {
         Counts::of(&self.windows[window as usize])
     }
 
+    /// The two sides of a window's rate, without the classes: what the policy looks at every time.
+    pub fn tally(&self, window: Window) -> Tally {
+        Tally::of(&self.windows[window as usize])
+    }
+
     /// The shortest window of an hour or more that holds at least `least` judged messages.
-    pub fn elastic(&self, least: u64) -> Option<(Window, Counts)> {
+    pub fn elastic(&self, least: u64) -> Option<(Window, Tally)> {
         Window::ALL
             .into_iter()
             .skip(1)
-            .map(|window| (window, self.window(window)))
-            .find(|(_, counts)| counts.judged() >= least.max(1))
+            .map(|window| (window, self.tally(window)))
+            .find(|(_, tally)| tally.judged() >= least.max(1))
     }
 }
 
@@ -144,6 +172,8 @@ mod tests {
         assert_eq!(sums.window(Window::SixHours).delivered, 360);
         assert_eq!(sums.pending.get(Counter::DELIVERED), 13);
         assert_eq!(sums.totals.get(Counter::DELIVERED), 1004);
+        // From 99,985.5 on, so 99,986, to the end.
+        assert_eq!(sums.recent.get(Counter::DELIVERED), 18);
     }
 
     #[test]

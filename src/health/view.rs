@@ -29,10 +29,16 @@ pub struct View {
 impl View {
     /// Judges sums on their elastic window.
     pub fn new(sums: Box<Sums>, settings: &Health) -> Self {
-        let elastic = sums.elastic(settings.elastic_min);
-        let rate = elastic.as_ref().and_then(|(_, counts)| counts.rate());
-        let band = Band::of(rate, &settings.thresholds);
-        Self { band, judged_on: elastic.map(|(window, _)| window), sums }
+        let mut view = Self { band: Band::Unknown, judged_on: None, sums };
+        view.rejudge(settings);
+        view
+    }
+
+    /// The same, after its sums have changed.
+    pub fn rejudge(&mut self, settings: &Health) {
+        let elastic = self.sums.elastic(settings.elastic_min);
+        self.band = Band::of(elastic.and_then(|(_, tally)| tally.rate()), &settings.thresholds);
+        self.judged_on = elastic.map(|(window, _)| window);
     }
 
     /// The window that is shown: the one judged on, else the longest.

@@ -22,13 +22,16 @@ pub const CORRECTED_FOR: Duration = Duration::from_secs(4 * 86_400);
 pub struct Counters([i64; Counter::COUNT]);
 
 impl Counters {
+    /// Nothing.
+    pub const NONE: Self = Self([0; Counter::COUNT]);
+
     /// Adds `change` messages.
     pub fn add(&mut self, counter: Counter, change: i64) {
         self.0[counter.index()] += change;
     }
 
     /// Takes all of `other` away.
-    pub(super) fn subtract(&mut self, other: &Self) {
+    pub fn subtract(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine -= theirs;
         }
@@ -184,8 +187,9 @@ impl Cell {
     pub fn sum(&self, minutes: RangeInclusive<u32>, clock: Timestamp) -> Counters {
         let mut sum = Counters::default();
         let (from, to) = minutes.into_inner();
+        let oldest = oldest_minute(clock);
         // Minutes are complete from here on; before, only whole hours are.
-        let complete = oldest_minute(clock).div_ceil(60) * 60;
+        let complete = if from < oldest { oldest.div_ceil(60) * 60 } else { from };
         let split = from.max(complete.min(to + 1));
         for counters in self.minutes.range(split..to.saturating_add(1).max(split)).map(|(_, c)| c) {
             sum.merge(counters);
@@ -288,6 +292,20 @@ mod tests {
         let sum = cell.sum(100_000..=clock.minute(), clock).get(Counter::DELIVERED);
         // 100,000 minutes is 40 past the hour: the 20 minutes before the next one are not counted.
         assert_eq!(sum, 48 * 60 - 20);
+    }
+
+    #[test]
+    fn a_day_is_whole_at_every_minute_of_the_hour() {
+        let (mut cells, id) = cells();
+        for minute in 98_000..=100_060 {
+            cells.count(delivered(id, minute), 1, Timestamp::from_seconds(60 * 98_000));
+        }
+        let (_, cell) = cells.iter().next().unwrap();
+        for now in 100_000..100_060 {
+            let clock = Timestamp::from_seconds(60 * i64::from(now));
+            let sum = cell.sum(now - 10 - 24 * 60..=now - 10, clock);
+            assert_eq!(sum.get(Counter::DELIVERED), 24 * 60 + 1, "{now}");
+        }
     }
 
     #[test]
