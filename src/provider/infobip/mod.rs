@@ -1,6 +1,7 @@
 //! Infobip: what it signs, what it says.
 
 pub mod codes;
+mod flat;
 mod item;
 mod notice;
 pub mod payload;
