@@ -8,8 +8,8 @@ use super::keyword::classify;
 use crate::clock::Timestamp;
 use crate::config::{Auth, Connection, DeadLetters, InboundText, Keywords, Secret};
 use crate::event::{
-    Action, Body, Confidence, Consent, DeadLetter, Event, EventId, Evidence, Inbound, ListId, Number,
-    Recipient, Scope, e164,
+    Action, Body, Confidence, Consent, DeadLetter, Event, EventId, Evidence, Failure, Inbound, ListId,
+    Number, Price, Receipt, Recipient, Scope, State, e164,
 };
 use crate::receive::Verified;
 use crate::registry::Registry;
@@ -47,6 +47,33 @@ pub struct Said<'a> {
     pub occurred_at: Option<Timestamp>,
     /// The item as it came, kept if it cannot be read.
     pub item: &'a [u8],
+}
+
+/// A receipt as its provider tells it, before the context adds what it knows.
+#[derive(Clone, Debug)]
+pub struct Reported<'a> {
+    /// The provider's id of the message.
+    pub message_id: Option<&'a str>,
+    /// The sender's own reference.
+    pub reference: Option<String>,
+    /// The sending number, once the provider's way of naming it is followed.
+    pub number: Option<Number>,
+    /// Who it was for: a telephone number in any of the providers' forms.
+    pub to: Option<&'a str>,
+    /// The recipient's network.
+    pub network: Option<String>,
+    /// What happened, and why where that is a failure.
+    pub outcome: (State, Option<Failure>),
+    /// The provider's own word for it.
+    pub provider_status: String,
+    /// Parts the message was sent in.
+    pub segments: Option<u32>,
+    /// What it costs.
+    pub price: Option<Price>,
+    /// When it was sent, if the provider says.
+    pub sent_at: Option<Timestamp>,
+    /// When that happened, if the provider says.
+    pub occurred_at: Option<Timestamp>,
 }
 
 /// A withdrawal or return, before the context adds what it knows.
@@ -201,6 +228,32 @@ impl<'a> Context<'a> {
             received_at: self.received_at(),
         };
         self.event(will.id, Body::Consent(consent))
+    }
+
+    /// A receipt; it is final where its state lets no other follow.
+    pub fn receipt(&self, told: Reported<'_>) -> Receipt {
+        let (recipient, country) = told.to.and_then(|to| self.recipient(to)).unzip();
+        let (state, failure) = told.outcome;
+        Receipt {
+            provider: self.connection().provider,
+            connection: self.connection().id.clone(),
+            message_id: told.message_id.map(str::to_owned),
+            reference: told.reference,
+            list: self.list_of(&told.number),
+            number: told.number,
+            recipient,
+            country: country.flatten(),
+            network: told.network,
+            state,
+            is_final: state.is_terminal(),
+            failure,
+            provider_status: told.provider_status,
+            segments: told.segments,
+            price: told.price,
+            sent_at: told.sent_at,
+            occurred_at: told.occurred_at,
+            received_at: self.received_at(),
+        }
     }
 
     fn inbound(&self, said: &Said<'_>, number: Option<Number>, recipient: Option<Recipient>) -> Inbound {

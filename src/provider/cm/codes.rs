@@ -147,6 +147,9 @@ const ERRORS: &[Code] = &[
     Code::new("101", C::Account, B::Account, "CM did not accept the account's product token."),
     Code::new("102", C::Account, B::Account, "The account's balance does not cover the message."),
     Code::new("103", C::Account, B::Account, "CM did not accept the account's key."),
+    Code::new("201", C::ProviderError, B::Provider, "CM did not send every message of the request."),
+    Code::new("202", C::Content, B::Account, "CM could not read the request."),
+    Code::new("203", C::Content, B::Account, "The request's list of messages was not valid."),
     Code::new("301", C::SenderUnregistered, B::Number, "CM does not accept the sender."),
     Code::new("302", C::InvalidRecipient, B::Recipient, "The recipient's number is not valid."),
     Code::new("303", C::InvalidRecipient, B::Recipient, "The recipient's number is not valid."),
@@ -156,6 +159,7 @@ const ERRORS: &[Code] = &[
     Code::new("402", C::OptedOut, B::Recipient, "The recipient is on CM's blacklist."),
     Code::new("403", C::Unknown, B::Provider, "CM rejected the message."),
     Code::new("500", C::ProviderError, B::Provider, "CM's platform failed."),
+    Code::new("999", C::ProviderError, B::Provider, "CM failed and gives no reason."),
 ];
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::fields::Fields;
 use crate::clock::Timestamp;
 use crate::event::{Action, Body, Confidence, Event, Evidence, Receipt, Recipient};
 use crate::provider::Context;
-use crate::provider::context::Will;
+use crate::provider::context::{Reported, Will};
 
 /// Longest reference that is kept; CM allows 32 characters.
 const REFERENCE_MAX: usize = 128;
@@ -47,30 +47,21 @@ type Said<'a> = (&'a str, Option<&'a str>, &'a Words<'a>, codes::Outcome);
 
 fn receipt(context: &Context<'_>, report: &Fields, said: Said<'_>) -> Receipt {
     let (reference, sender, words, outcome) = said;
-    let (recipient, country) = report.get(&["to"]).and_then(|to| context.recipient(to)).unzip();
-    let number = context.sender_by(sender, reference);
     let moment = |name: &str| local(context, report.get(&[name])?);
     let status = [words.status, words.error, words.description].into_iter().find(|word| !word.is_empty());
-    Receipt {
-        provider: context.connection().provider,
-        connection: context.connection().id.clone(),
+    context.receipt(Reported {
         message_id: None,
         reference: Some(reference.to_owned()),
-        list: context.list_of(&number),
-        number,
-        recipient,
-        country: country.flatten(),
+        number: context.sender_by(sender, reference),
+        to: report.get(&["to"]),
         network: report.get(&["operator"]).map(bounded),
-        state: outcome.state,
-        is_final: outcome.state.is_terminal(),
-        failure: outcome.failure,
+        outcome: (outcome.state, outcome.failure),
         provider_status: bounded(status.unwrap_or_default()),
         segments: None,
         price: None,
         sent_at: moment("sent"),
         occurred_at: moment("received"),
-        received_at: context.received_at(),
-    }
+    })
 }
 
 fn withdrawal(context: &Context<'_>, receipt: &Receipt, reference: &str) -> Option<Event> {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod codes;
+mod flat;
 mod item;
 mod notice;
 pub mod payload;

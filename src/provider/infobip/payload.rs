@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::item::{Item, Text, read};
-use super::{notice, report};
+use super::{flat, notice, report};
 use crate::event::{Action, Confidence, Event, Evidence};
 use crate::provider::context::{Said, Will};
 use crate::provider::keyword::classify;
@@ -16,7 +16,7 @@ use crate::receive::Reply;
 /// Most items Infobip puts into one request, by its documentation.
 const ITEMS_MAX: usize = 2000;
 
-const NO_JSON: &str = "no JSON: have Infobip push with POST and content type application/json";
+const NOT_READ: &str = "neither JSON nor XML: have Infobip push with POST and content type application/json";
 const EMPTY: &str = "a batch without items";
 const TOO_MANY: &str = "items beyond the 2000th of a batch";
 const NO_OBJECT: &str = "an item that is no JSON object";
@@ -38,26 +38,42 @@ struct Batch<'a> {
 pub fn normalize(context: &Context<'_>) -> Normalized {
     let mut events = Vec::new();
     match serde_json::from_slice::<Batch<'_>>(context.body()) {
-        Ok(batch) => each(context, &batch.results, &mut events),
+        Ok(batch) => {
+            let items: Vec<&str> = batch.results.iter().map(|raw| raw.get()).collect();
+            each(context, &items, &mut events);
+        }
         Err(_) => match serde_json::from_slice::<&RawValue>(context.body()) {
             Ok(single) => events.extend(item(context, single.get())),
-            Err(_) => events.push(context.dead_letter(NO_JSON, context.body())),
+            Err(_) => other(context, &mut events),
         },
     }
     Normalized { events, reply: Reply::Ok }
 }
 
-fn each(context: &Context<'_>, items: &[&RawValue], events: &mut Vec<Event>) {
+/// Says in events what a webhook says that is no JSON: XML, or a reply by GET.
+fn other(context: &Context<'_>, events: &mut Vec<Event>) {
+    let query = || context.webhook.query().filter(|_| context.body().is_empty()).and_then(flat::of_query);
+    let document = std::str::from_utf8(context.body()).ok();
+    if let Some(items) = document.and_then(flat::of_xml) {
+        each(context, &items.iter().map(String::as_str).collect::<Vec<_>>(), events);
+    } else if let Some(single) = query() {
+        events.extend(item(context, &single));
+    } else {
+        events.push(context.dead_letter(NOT_READ, context.body()));
+    }
+}
+
+fn each(context: &Context<'_>, items: &[&str], events: &mut Vec<Event>) {
     let (read, beyond) = items.split_at(items.len().min(ITEMS_MAX));
     events.reserve(read.len());
     for raw in read {
-        events.extend(item(context, raw.get()));
+        events.extend(item(context, raw));
     }
     if items.is_empty() {
         events.push(context.dead_letter(EMPTY, context.body()));
     }
     if !beyond.is_empty() {
-        let rest = beyond.iter().map(|raw| raw.get()).collect::<Vec<_>>().join(",");
+        let rest = beyond.join(",");
         events.push(context.dead_letter(TOO_MANY, rest.as_bytes()));
     }
 }
@@ -91,7 +107,8 @@ fn told(context: &Context<'_>, item: &Item<'_>, json: &str) -> Result<Vec<Event>
     if item.notification_type.some().is_some() {
         return Err(TRACKING);
     }
-    let replied = item.content.is_some() || item.message.is_some() || item.received_at.some().is_some();
+    let replied = item.content.is_some() || item.message.is_some();
+    let replied = replied || item.received_at.some().is_some() || item.text.some().is_some();
     if replied && !item.from().is_empty() { Ok(one(reply(context, item, json))) } else { Err(UNKNOWN) }
 }
 

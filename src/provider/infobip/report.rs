@@ -6,7 +6,7 @@ use super::codes::{self, Numbers, Outcome};
 use super::item::{Coded, Cost, Item};
 use crate::event::{Action, Body, Confidence, Event, Evidence, Price, Receipt, State};
 use crate::provider::Context;
-use crate::provider::context::Will;
+use crate::provider::context::{Reported, Will};
 
 /// Longest provider's word that is kept.
 const WORD_MAX: usize = 64;
@@ -37,28 +37,19 @@ pub(super) fn events(context: &Context<'_>, item: &Item<'_>, status: &Coded<'_>)
 
 fn receipt(context: &Context<'_>, item: &Item<'_>, said: (&str, String, Outcome)) -> Receipt {
     let (message_id, provider_status, outcome) = said;
-    let (recipient, country) = context.recipient(item.to()).unzip();
-    let number = context.sender(Some(item.from()));
-    Receipt {
-        provider: context.connection().provider,
-        connection: context.connection().id.clone(),
-        message_id: Some(message_id.to_owned()),
+    context.receipt(Reported {
+        message_id: Some(message_id),
         reference: item.callback_data.some().filter(|text| is_reference(text)).map(str::to_owned),
-        list: context.list_of(&number),
-        number,
-        recipient,
-        country: country.flatten(),
+        number: context.sender(Some(item.from())),
+        to: Some(item.to()),
         network: item.mcc_mnc.some().filter(|text| is_network(text)).map(str::to_owned),
-        state: outcome.state,
-        is_final: outcome.state.is_terminal(),
-        failure: outcome.failure,
+        outcome: (outcome.state, outcome.failure),
         provider_status,
         segments: item.segments(),
         price: item.price().and_then(price),
         sent_at: item.sent_at.moment(),
         occurred_at: item.done_at.moment(),
-        received_at: context.received_at(),
-    }
+    })
 }
 
 /// The refusal of a send is evidence that its recipient withdrew, once per message.

@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use super::codes;
-use crate::event::{Action, Body, Confidence, Event, Evidence, Inbound, Number, Receipt, Recipient, Scope};
-use crate::provider::context::Will;
+use crate::event::{Action, Body, Confidence, Event, Evidence, Inbound, Number, Recipient, Scope};
+use crate::provider::context::{Reported, Will};
 use crate::provider::{Context, Normalized};
 use crate::receive::Reply;
 
@@ -155,32 +155,21 @@ fn receipt(context: &Context<'_>, parameters: &Parameters, status: &str) -> Resu
     let short = |text: &&str| text.len() <= REFERENCE_MAX;
     let reference = parameters.get(&mapping.message_id).filter(short).ok_or(NO_ID)?;
     let error = parameters.get(&mapping.error).unwrap_or_default();
-    let (recipient, country) =
-        parameters.get(&mapping.recipient).and_then(|text| context.recipient(text)).unzip();
-    let number = context.sender_by(parameters.named(context), reference);
-    let (state, failure) = codes::outcome(status, error);
-    let person = recipient.as_ref().map(Recipient::as_str).unwrap_or_default();
-    let id = ["receipt", reference, person, status, error];
-    let receipt = Receipt {
-        provider: context.connection().provider,
-        connection: context.connection().id.clone(),
+    let receipt = context.receipt(Reported {
         message_id: None,
         reference: Some(reference.to_owned()),
-        list: context.list_of(&number),
-        number,
-        recipient: recipient.clone(),
-        country: country.flatten(),
+        number: context.sender_by(parameters.named(context), reference),
+        to: parameters.get(&mapping.recipient),
         network: None,
-        state,
-        is_final: state.is_terminal(),
-        failure,
+        outcome: codes::outcome(status, error),
         provider_status: bounded(status),
         segments: None,
         price: None,
         sent_at: None,
         occurred_at: None,
-        received_at: context.received_at(),
-    };
+    });
+    let person = receipt.recipient.as_ref().map(Recipient::as_str).unwrap_or_default().to_owned();
+    let id = ["receipt", reference, &person, status, error];
     Ok(context.event(&id, Body::Receipt(receipt)))
 }
 

@@ -9,7 +9,7 @@ use super::{codes, stream};
 use crate::clock::Timestamp;
 use crate::event::{Action, Body, Confidence, Event, Evidence, Receipt, Scope, State};
 use crate::provider::Normalized;
-use crate::provider::context::{Context, Said, Will};
+use crate::provider::context::{Context, Reported, Said, Will};
 use crate::receive::Reply;
 
 /// Says in events what a webhook says.
@@ -146,44 +146,39 @@ pub(super) fn receipt(context: &Context<'_>, told: &Told<'_>) -> Vec<Event> {
     if state == State::Failed && told.code == Some(UNSUBSCRIBED) {
         state = State::Blocked;
     }
-    let number = context.sender(told.from);
-    let (recipient, country) = told.to.and_then(|to| context.recipient(to)).unzip();
-    let withdrawal = (state == State::Blocked).then(|| recipient.clone()).flatten().map(|recipient| {
-        context.consent(Will {
-            id: &["consent", told.sid, UNSUBSCRIBED],
-            action: Action::OptOut,
-            evidence: Evidence::SendRejected,
-            confidence: Confidence::Certain,
-            keyword: None,
-            scope: service(told.service),
-            number: number.clone(),
-            recipient,
-            message_id: Some(told.sid),
-            occurred_at: told.occurred_at,
-        })
-    });
-    let receipt = Receipt {
-        provider: context.connection().provider,
-        connection: context.connection().id.clone(),
-        message_id: Some(told.sid.to_owned()),
+    let failed = matches!(state, State::Failed | State::Blocked);
+    let told_so = context.receipt(Reported {
+        message_id: Some(told.sid),
         reference: told.reference.clone(),
-        list: context.list_of(&number),
-        number,
-        recipient,
-        country: country.flatten(),
+        number: context.sender(told.from),
+        to: told.to,
         network: told.network.clone(),
-        state,
-        is_final,
-        failure: matches!(state, State::Failed | State::Blocked)
-            .then(|| codes::failure(told.code, told.explanation)),
+        outcome: (state, failed.then(|| codes::failure(told.code, told.explanation))),
         provider_status: told.word.to_owned(),
         segments: told.segments,
         price: None,
         sent_at: None,
         occurred_at: told.occurred_at,
-        received_at: context.received_at(),
-    };
+    });
+    let receipt = Receipt { is_final, ..told_so };
+    let withdrawal = (state == State::Blocked).then(|| withdrawal(context, told, &receipt)).flatten();
     let mut events = vec![context.event(told.id, Body::Receipt(receipt))];
     events.extend(withdrawal);
     events
+}
+
+/// The refusal of a send is evidence that its recipient had withdrawn.
+fn withdrawal(context: &Context<'_>, told: &Told<'_>, receipt: &Receipt) -> Option<Event> {
+    Some(context.consent(Will {
+        id: &["consent", told.sid, UNSUBSCRIBED],
+        action: Action::OptOut,
+        evidence: Evidence::SendRejected,
+        confidence: Confidence::Certain,
+        keyword: None,
+        scope: service(told.service),
+        number: receipt.number.clone(),
+        recipient: receipt.recipient.clone()?,
+        message_id: Some(told.sid),
+        occurred_at: told.occurred_at,
+    }))
 }
