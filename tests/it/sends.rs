@@ -4,17 +4,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Child, Fate, Setting, cm, eventually};
+use crate::harness::{Child, Fate, Setting, TWILIO_NUMBER as NUMBER, cm, eventually};
 
-const NUMBER: &str = "+12025550188";
 const RECIPIENT: &str = "+12025559876";
 
 /// A CM account with several numbers, so that nothing but a send says whose a receipt is.
 fn several_numbers(setting: Setting) -> Setting {
-    setting.with(&format!(
-        "[[connection]]\nid = \"many-cm\"\nprovider = \"cm\"\npath_secrets = [\"many-cm-path-c0ffee0123456789\"]\n\
-         [[list]]\nid = \"many\"\nnumbers = [\"{NUMBER}\"]\n"
-    ))
+    setting.with(
+        "[[connection]]\nid = \"many-cm\"\nprovider = \"cm\"\npath_secrets = [\"many-cm-path-c0ffee0123456789\"]\n",
+    )
 }
 
 async fn register(daemon: &Child, path: &str, body: &Value) -> (u16, Value) {
