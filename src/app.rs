@@ -20,7 +20,7 @@ use crate::consume::{self, Consumer, Partition, Positions, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
-use crate::publish::{self, Log, Publisher};
+use crate::publish::{self, Log, Publisher, Spool};
 use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Store};
@@ -117,7 +117,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     };
     let stream = open_stream(&config).await?;
     // Creates what is missing, so an observer needs it too; and only an answer means Kafka is there.
-    let publisher = stream.publisher(&config).await?;
+    let publisher = stream.publisher(&config, role).await?;
     if role.observes() {
         refuse_company(&config).await?;
     }
@@ -298,10 +298,16 @@ enum Stream {
 }
 
 impl Stream {
-    async fn publisher(&self, config: &Config) -> Result<Publisher, publish::Error> {
+    async fn publisher(&self, config: &Config, role: Role) -> Result<Publisher, StartError> {
+        let (dir, retention) = (&config.stream.dir, config.stream.retention);
         match self {
             Self::Embedded(log) => Ok(Publisher::embedded(log.clone())),
-            Self::Kafka(kafka) => Publisher::kafka(kafka, config.stream.retention).await,
+            Self::Kafka(kafka) if role.receives() => {
+                make_directory(dir)?;
+                let spool = Spool::open(&dir.join("spool"), kafka.spool_bytes_max)?;
+                Ok(Publisher::spooled(kafka, retention, spool).await?)
+            }
+            Self::Kafka(kafka) => Ok(Publisher::kafka(kafka, retention).await?),
         }
     }
 

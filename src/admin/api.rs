@@ -13,6 +13,7 @@ use super::{Observer, Shared, account};
 use crate::alert::{Incident, title};
 use crate::event::{ListId, Number, Provider};
 use crate::health::{Report, Standing, report};
+use crate::publish::Publisher;
 use crate::tally::Table;
 
 type Answer = Result<Response, Problem>;
@@ -138,7 +139,8 @@ pub(super) async fn ledger(State(view): State<Shared>) -> Answer {
         Some(observer) => (Some(observer.progress.fresh().await), observer.store.account().await?),
         None => (None, Default::default()),
     };
-    let drawn = account::ledger(view.rails.ledger.statement(), reading.as_ref(), &accounts);
+    let spool = view.publisher.as_ref().and_then(Publisher::spool);
+    let drawn = account::ledger(view.rails.ledger.statement(), spool, reading.as_ref(), &accounts);
     Ok(Json(drawn).into_response())
 }
 

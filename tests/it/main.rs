@@ -7,5 +7,6 @@ mod faults;
 mod story;
 mod stream;
 mod outage;
+mod spool;
 mod tally;
 mod verify;
