@@ -21,8 +21,8 @@ use crate::consume::{self, Consumer, Partition, Positions, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
-use crate::publish::{self, Booked, Log, Publisher};
-use crate::receive::{self, Ask, RateLimits, Server};
+use crate::publish::{self, Booked, Log, Publisher, Spool};
+use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Store};
 
@@ -101,14 +101,6 @@ pub struct Daemon {
     terms: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
-/// How the receiver ends TLS, if it does. Clients are asked for a certificate where a connection
-/// wants to see one.
-fn terms(config: &Config) -> Result<Option<receive::Terms>, String> {
-    let Some(tls) = &config.receive.tls else { return Ok(None) };
-    let wanted = config.connections.iter().any(|connection| !connection.auth.client_certificates.is_empty());
-    receive::terms(tls, if wanted { Ask::Certificate } else { Ask::Nothing }).map(Some)
-}
-
 /// Starts a daemon. When this returns, its addresses are listened on and its backends answered.
 ///
 /// # Errors
@@ -123,7 +115,8 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         metrics: Metrics::new()?,
         clock,
     });
-    let terms = terms(&config).map_err(StartError::Tls)?.map(|terms| Arc::new(ArcSwap::new(terms)));
+    let terms =
+        receive::terms_of(&config).map_err(StartError::Tls)?.map(|terms| Arc::new(ArcSwap::new(terms)));
     let admin_listener = listen(config.admin.listen, "admin.listen").await?;
     let receive_listener = match role.receives() {
         true => Some(listen(config.receive.listen, "receive.listen").await?),
@@ -131,7 +124,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     };
     let stream = open_stream(&config).await?;
     // Creates what is missing, so an observer needs it too; and only an answer means Kafka is there.
-    let publisher = stream.publisher(&config).await?;
+    let publisher = stream.publisher(&config, role).await?;
     if role.observes() {
         refuse_company(&config).await?;
     }
@@ -197,7 +190,7 @@ impl Daemon {
     pub fn reload(&self, config: &Config) {
         let next = Registry::new(config).keeping_readable(&self.registry.load());
         self.registry.store(Arc::new(next));
-        match (&self.terms, terms(config)) {
+        match (&self.terms, receive::terms_of(config)) {
             (Some(held), Ok(Some(renewed))) => held.store(renewed),
             (_, Ok(_)) => {}
             (_, Err(error)) => tracing::error!(%error, "certificates were not reloaded"),
@@ -324,10 +317,16 @@ enum Stream {
 }
 
 impl Stream {
-    async fn publisher(&self, config: &Config) -> Result<Publisher, publish::Error> {
+    async fn publisher(&self, config: &Config, role: Role) -> Result<Publisher, StartError> {
+        let (dir, retention) = (&config.stream.dir, config.stream.retention);
         match self {
             Self::Embedded(log) => Ok(Publisher::embedded(log.clone())),
-            Self::Kafka(kafka) => Publisher::kafka(kafka, config.stream.retention).await,
+            Self::Kafka(kafka) if role.receives() => {
+                make_directory(dir)?;
+                let spool = Spool::open(&dir.join("spool"), kafka.spool_bytes_max)?;
+                Ok(Publisher::spooled(kafka, retention, spool).await?)
+            }
+            Self::Kafka(kafka) => Ok(Publisher::kafka(kafka, retention).await?),
         }
     }
 

@@ -44,11 +44,15 @@ impl Ledger {
         self.lines().webhooks.in_flight
     }
 
-    /// Books events that were offered to the stream, and how many of them it made durable.
-    pub fn published(&self, offered: usize, durable: usize, sink: Sink) {
+    /// Books events that were offered to the stream, how many of them became durable, and how many
+    /// of those in the spool.
+    pub fn published(&self, offered: usize, durable: usize, spooled: usize, sink: Sink) {
         let mut lines = self.lines();
         lines.events.produced += offered as u64;
-        *lines.events.durable.entry(sink.name()).or_default() += durable as u64;
+        *lines.events.durable.entry(sink.name()).or_default() += durable.saturating_sub(spooled) as u64;
+        if spooled > 0 {
+            *lines.events.durable.entry(Sink::Spool.name()).or_default() += spooled as u64;
+        }
         lines.events.not_durable += offered.saturating_sub(durable) as u64;
     }
 
@@ -88,6 +92,7 @@ impl Drop for Open {
 pub enum Sink {
     Kafka,
     Embedded,
+    Spool,
 }
 
 impl Sink {
@@ -96,6 +101,7 @@ impl Sink {
         match self {
             Self::Kafka => "kafka",
             Self::Embedded => "embedded",
+            Self::Spool => "spool",
         }
     }
 }

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub publish_duration: Histogram,
     /// Events made durable: `sink`.
     pub publish: IntCounterVec,
+    /// Events that wait in the spool.
+    pub spool_events: IntGauge,
+    /// Bytes that wait in the spool.
+    pub spool_bytes: IntGauge,
     /// Events in the stream that have not been applied: `topic`.
     pub consumer_lag: IntGaugeVec,
     /// Events applied to the state: `result`, a line of [`Account`](crate::tally::Account).
@@ -121,6 +125,8 @@ impl Metrics {
                 FAST,
             )?,
             publish: make.counters("publish_total", "Events made durable", &["sink"])?,
+            spool_events: make.gauge("spool_events", "Events that wait in the spool")?,
+            spool_bytes: make.gauge("spool_bytes", "Bytes that wait in the spool")?,
             consumer_lag: make.gauges(
                 "consumer_lag_events",
                 "Events in the stream that have not been applied",

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::consume::{Partition, Reading};
 use crate::ledger::Statement;
+use crate::publish::SpoolAccount;
 use crate::tally::Account;
 
 /// `GET /api/v1/ledger`. Every line balances, and `balanced` says so.
@@ -19,6 +20,9 @@ pub(super) struct Ledger {
     /// Webhooks and events of this process since it started.
     #[serde(flatten)]
     statement: Statement,
+    /// What became of every event ever spooled by this receiver; absent where there is no spool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<SpoolAccount>,
     /// What became of every record ever taken from the stream; absent where nothing observes.
     #[serde(skip_serializing_if = "Option::is_none")]
     consumed: Option<Consumed>,
@@ -50,6 +54,7 @@ struct PartitionLine {
 /// Draws the account up.
 pub(super) fn ledger(
     statement: Statement,
+    spool: Option<SpoolAccount>,
     reading: Option<&Reading>,
     accounts: &BTreeMap<Partition, Account>,
 ) -> Ledger {
@@ -62,8 +67,10 @@ pub(super) fn ledger(
     Ledger {
         scope: "process",
         balanced: statement.imbalance() == 0
+            && spool.is_none_or(|spool| spool.imbalance() == 0)
             && partitions.iter().all(|line| line.position + line.lag == line.end),
         statement,
+        spool,
         consumed: reading.map(|_| Consumed { total: total.total(), account: total }),
         lag: reading.map_or(0, Reading::lag),
         partitions,
@@ -74,11 +81,13 @@ fn lines(reading: &Reading, accounts: &BTreeMap<Partition, Account>) -> Vec<Part
     let line = |(partition, end): (&Partition, &u64)| {
         let account = accounts.get(partition).copied().unwrap_or_default();
         let lag = reading.lag_of(*partition);
+        let position = reading.positions.get(partition).copied().unwrap_or(0);
         PartitionLine {
             topic: partition.topic.name(),
             partition: partition.index,
-            position: reading.positions.get(partition).copied().unwrap_or(0),
-            end: *end,
+            position,
+            // An end that was asked for a while ago may have been passed since.
+            end: (*end).max(position),
             lag,
             consumed: account.total(),
             account,

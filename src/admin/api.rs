@@ -138,7 +138,8 @@ pub(super) async fn ledger(State(view): State<Shared>) -> Answer {
         Some(observer) => (Some(observer.progress.fresh().await), observer.store.account().await?),
         None => (None, Default::default()),
     };
-    let drawn = account::ledger(view.rails.ledger.statement(), reading.as_ref(), &accounts);
+    let spool = view.publisher.as_ref().and_then(|stream| stream.publisher.spool());
+    let drawn = account::ledger(view.rails.ledger.statement(), spool, reading.as_ref(), &accounts);
     Ok(Json(drawn).into_response())
 }
 

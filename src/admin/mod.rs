@@ -162,8 +162,11 @@ async fn page(kind: &'static str, text: &'static str) -> Response {
 }
 
 async fn metrics(State(view): State<Shared>) -> Response {
-    let imbalance = i64::try_from(view.rails.ledger.statement().imbalance()).unwrap_or(i64::MAX);
-    view.rails.metrics.ledger_imbalance.set(imbalance);
+    let (metrics, whole) = (&view.rails.metrics, |n: u64| i64::try_from(n).unwrap_or(i64::MAX));
+    let spool = view.publisher.as_ref().and_then(|stream| stream.publisher.spool()).unwrap_or_default();
+    metrics.spool_events.set(whole(spool.in_spool));
+    metrics.spool_bytes.set(whole(spool.bytes));
+    metrics.ledger_imbalance.set(whole(view.rails.ledger.statement().imbalance() + spool.imbalance()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], view.rails.metrics.render())
         .into_response()
 }

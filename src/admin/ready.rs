@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Shared;
 use crate::alert::Status;
+use crate::publish::{Publisher, SpoolAccount};
 use crate::registry::Registry;
 
 /// One thing the daemon needs, and whether it has it.
@@ -54,14 +55,26 @@ fn connections(registry: &Registry) -> Result<(), String> {
     }
 }
 
-/// `GET /readyz`: 200 or 503. A receiver is ready when its stream takes events: an outage of the
+/// Whether the spool is empty, as it is while the stream takes events, and takes more.
+fn spool(publisher: &Publisher, account: &SpoolAccount) -> Result<(), String> {
+    publisher.accepts()?;
+    match account.in_spool {
+        0 => Ok(()),
+        events => Err(format!("{events} events ({} bytes) wait in the spool for Kafka", account.bytes)),
+    }
+}
+
+/// `GET /readyz`: 200 or 503. A receiver is ready when its stream or its spool takes events: an outage of the
 /// state or of Discord is told in the checks and must not turn webhooks away.
 pub(super) async fn readyz(State(view): State<Shared>) -> Response {
     let mut checks = Vec::new();
     if let Some(stream) = &view.publisher {
-        checks.push(Check::of("stream", stream.publisher.ready()));
+        let publisher = &stream.publisher;
+        checks.push(Check::of("stream", publisher.ready()));
+        if let Some(account) = publisher.spool() {
+            checks.push(Check::of("spool", spool(publisher, &account)));
+        }
     }
-    let takes_events = checks.iter().all(|check| check.ok);
     checks.push(Check::of("connections", connections(&view.rails.registry.load())));
     if let Some(observer) = &view.observer {
         checks.push(Check::of("state", observer.store.ready().await));
@@ -72,8 +85,8 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
         checks.push(Check::of("observer", reading.fault.map_or(Ok(()), Err)));
         checks.push(Check::of("discord", discord(&observer.discord.borrow())));
     }
-    let essential = if view.publisher.is_some() {
-        takes_events
+    let essential = if let Some(stream) = &view.publisher {
+        stream.publisher.accepts().is_ok()
     } else {
         checks.iter().filter(|check| !["discord", "connections"].contains(&check.name)).all(|check| check.ok)
     };

@@ -9,7 +9,7 @@ use super::{Failure, Global, account, output};
 use crate::alert::Discord;
 use crate::config::{self, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind};
 use crate::publish;
-use crate::receive::{self, Ask};
+use crate::receive;
 use crate::tally::Store;
 
 /// Arguments of `check`.
@@ -69,9 +69,7 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         Ok(loaded) => loaded,
         Err(mistakes) => return refuse(mistakes, global),
     };
-    if let Some(tls) = &config.receive.tls {
-        receive::terms(tls, Ask::Nothing).map_err(Failure::Usage)?;
-    }
+    receive::terms_of(&config).map_err(Failure::Usage)?;
     let urls = urls(&config);
     match global.json {
         true => output::json(&serde_json::json!({

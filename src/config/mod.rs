@@ -41,7 +41,7 @@ pub use role::Role;
 pub use secret::{DeadLetters, InboundText, Privacy, Recipients, Secret};
 pub use source::{Source, environment};
 pub use state::{State, StateKind};
-pub use stream::{Kafka, Stream, StreamKind};
+pub use stream::{Ack, Kafka, Stream, StreamKind};
 pub use value::parse_duration;
 
 /// Everything that can be configured.
@@ -102,7 +102,7 @@ pub fn load_to_serve(source: &Source) -> Result<Config, Mistakes> {
 
 fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
     let receive = receive::read(root.section("receive"));
-    let stream = stream::read(root.section("stream"));
+    let stream = stream::read(root.section("stream"), receive.answer_deadline);
     let state = state::read(root.section("state"), &stream.kind);
     let declared = connection::read(root.sections("connection"), &receive);
     let lists = list::read_lists(root.sections("list"));

@@ -46,9 +46,27 @@ pub struct Kafka {
     pub replication_factor: i32,
     /// Copies that must have an event before it is acknowledged.
     pub min_insync_replicas: i32,
+    /// What a webhook's 2xx waits for.
+    pub ack: Ack,
+    /// Events that are not acknowledged by then go into the spool.
+    pub spool_after: Duration,
+    /// How much the spool holds, in bytes: `stream.spool_bytes_max`.
+    pub spool_bytes_max: u64,
     /// Passed through to librdkafka; values may be secrets and are never shown.
     pub properties: BTreeMap<String, Secret>,
 }
+
+/// What a webhook's 2xx waits for: `stream.kafka.ack`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// Kafka's acknowledgement, or the spool's when Kafka is slow.
+    Kafka,
+    /// The spool's, always.
+    Disk,
+}
+
+/// How long librdkafka tries, in milliseconds, unless `properties` say otherwise.
+const MESSAGE_TIMEOUT_MS: u64 = 3000;
 
 impl Default for Kafka {
     fn default() -> Self {
@@ -59,6 +77,9 @@ impl Default for Kafka {
             partitions: 12,
             replication_factor: 1,
             min_insync_replicas: 1,
+            ack: Ack::Kafka,
+            spool_after: Duration::from_millis(500),
+            spool_bytes_max: 10 << 30,
             properties: BTreeMap::new(),
         }
     }
@@ -76,17 +97,15 @@ const RESERVED: [&str; 8] = [
     "group.id",
 ];
 
-pub(super) fn read(mut section: Section<'_>) -> Stream {
+pub(super) fn read(mut section: Section<'_>, answer_deadline: Duration) -> Stream {
     let is_kafka = section.or("kind", choice(&[("embedded", false), ("kafka", true)]), false);
     let dir = PathBuf::from(section.or("dir", text, "data".to_owned()));
     if dir.as_os_str().is_empty() {
         section.wrong("dir", "is empty", "name a directory, as in \"data\"");
     }
-    let no_spool =
-        "there is no spool yet; when Kafka does not answer in time, providers are answered 503 and try again";
-    section.idle("spool_bytes_max", byte_size, no_spool);
+    let spool_bytes_max = section.or("spool_bytes_max", byte_size, Kafka::default().spool_bytes_max);
     // Read also when it is not used, so that its mistakes show before somebody switches.
-    let kafka = read_kafka(section.section("kafka"), no_spool);
+    let kafka = Kafka { spool_bytes_max, ..read_kafka(section.section("kafka"), answer_deadline) };
     Stream {
         kind: if is_kafka { StreamKind::Kafka(kafka) } else { StreamKind::Embedded },
         dir,
@@ -95,17 +114,14 @@ pub(super) fn read(mut section: Section<'_>) -> Stream {
     }
 }
 
-fn read_kafka(mut section: Section<'_>, no_spool: &str) -> Kafka {
+fn read_kafka(mut section: Section<'_>, answer_deadline: Duration) -> Kafka {
     let default = Kafka::default();
-    let is_disk = section.or("ack", choice(&[("kafka", false), ("disk", true)]), false);
-    if is_disk {
-        section.wrong(
-            "ack",
-            "is \"disk\", which this version does not support yet",
-            "write \"kafka\", or remove it",
-        );
+    let ack = section.or("ack", choice(&[("kafka", Ack::Kafka), ("disk", Ack::Disk)]), default.ack);
+    let spool_after = section.or("spool_after", duration, default.spool_after);
+    let properties = section.entries_of("properties", client_property).into_iter().collect();
+    if let Some((what, remedy)) = deadlines(spool_after, &properties, answer_deadline) {
+        section.wrong("spool_after", &what, &remedy);
     }
-    section.idle("spool_after", duration, no_spool);
     let copies = section.or("replication_factor", whole(1..=32), default.replication_factor);
     let in_sync = section.or("min_insync_replicas", whole(1..=32), default.min_insync_replicas);
     if in_sync > copies {
@@ -122,8 +138,40 @@ fn read_kafka(mut section: Section<'_>, no_spool: &str) -> Kafka {
         partitions: section.or("partitions", whole(1..=10_000), default.partitions),
         replication_factor: copies,
         min_insync_replicas: in_sync,
-        properties: section.entries_of("properties", client_property).into_iter().collect(),
+        ack,
+        spool_after,
+        properties,
+        ..default
     }
+}
+
+/// What is wrong with the order of the deadlines, and the remedy: an event is spooled while Kafka
+/// still tries, and Kafka gives it up before its webhook is answered 503.
+fn deadlines(
+    spool_after: Duration,
+    properties: &BTreeMap<String, Secret>,
+    answer_deadline: Duration,
+) -> Option<(String, String)> {
+    let set = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|name| properties.get(*name));
+    // librdkafka itself refuses what is no number.
+    let tries = set.and_then(|value| value.expose().parse().ok()).unwrap_or(MESSAGE_TIMEOUT_MS);
+    let tries = Duration::from_millis(tries);
+    if spool_after >= tries {
+        return Some((
+            format!("is not shorter than message.timeout.ms ({} ms)", tries.as_millis()),
+            "shorten it, so that an event is spooled before Kafka gives it up".to_owned(),
+        ));
+    }
+    (tries >= answer_deadline).then(|| {
+        (
+            format!(
+                "stands beside a message.timeout.ms ({} ms) that is not shorter than receive.answer_deadline ({} ms)",
+                tries.as_millis(),
+                answer_deadline.as_millis()
+            ),
+            "lower message.timeout.ms in properties, or raise receive.answer_deadline".to_owned(),
+        )
+    })
 }
 
 fn client_property(name: &str, field: &Field<'_>) -> Result<Secret, Wrong> {

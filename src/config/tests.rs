@@ -357,9 +357,7 @@ fn a_privacy_key_is_kept_when_serving_and_only_when_nothing_else_is_wrong() {
 #[test]
 fn kafka_needs_a_key_that_all_receivers_share_and_keeps_its_promises_to_itself() {
     insta::assert_snapshot!(mistakes("[stream]\nkind = \"kafka\"\n[stream.kafka]\nack = \"disk\"\nmin_insync_replicas = 2\nproperties = { acks = \"0\", \"linger.ms\" = 5 }"), @r#"
-    configuration has 4 mistakes
-      line 4: stream.kafka.ack is "disk", which this version does not support yet
-        write "kafka", or remove it
+    configuration has 3 mistakes
       line 5: stream.kafka.min_insync_replicas is more than replication_factor, so nothing could ever be acknowledged
         lower it, or raise replication_factor
       line 6: stream.kafka.properties.acks is set by Sounder, whose promises depend on it
@@ -382,11 +380,15 @@ fn a_source_shows_neither_its_text_nor_its_environment() {
 }
 
 #[test]
-fn keys_without_an_effect_yet_are_accepted_with_a_warning() {
-    let text = "[stream]\nspool_bytes_max = \"10GiB\"\n[stream.kafka]\nspool_after = \"500ms\"";
-    let warnings = with(text, &[]).unwrap().warnings;
+fn an_event_is_spooled_before_kafka_gives_it_up_and_that_before_the_answer() {
+    let late = mistakes("[stream.kafka]\nspool_after = \"3s\"");
     assert!(
-        warnings.len() == 2 && warnings[0].starts_with("stream.spool_bytes_max has no effect"),
-        "{warnings:?}"
+        late.contains("line 2: stream.kafka.spool_after is not shorter than message.timeout.ms"),
+        "{late}"
     );
+    let properties = "properties = { \"message.timeout.ms\" = 4000 }";
+    let later = mistakes(&format!("[stream.kafka]\nspool_after = \"1s\"\n{properties}"));
+    assert!(later.contains("not shorter than receive.answer_deadline (4000 ms)"), "{later}");
+    let in_order = format!("[receive]\nanswer_deadline = \"5s\"\n[stream.kafka]\n{properties}");
+    assert!(with(&in_order, &[]).is_ok());
 }

@@ -79,7 +79,7 @@ pub enum Consumer {
     /// Segment files.
     Embedded(EmbeddedConsumer),
     /// Kafka.
-    Kafka(KafkaConsumer),
+    Kafka(Box<KafkaConsumer>),
 }
 
 impl Consumer {
@@ -93,7 +93,7 @@ impl Consumer {
     /// # Errors
     /// When librdkafka does not take the settings.
     pub fn kafka(kafka: &config::Kafka, positions: Positions) -> Result<Self, Error> {
-        KafkaConsumer::join(kafka, positions).map(Self::Kafka)
+        KafkaConsumer::join(kafka, positions).map(Box::new).map(Self::Kafka)
     }
 
     /// Waits for a record, then takes what is there, up to `max`. Dropping the future loses nothing.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Durable, Error, Publisher};
 use crate::clock::Clock;
 use crate::event::Event;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Sink};
 use crate::metrics::Metrics;
 
 /// A publisher that keeps the books. Cheap to clone.
@@ -39,10 +39,13 @@ impl Booked {
         let result = timeout(self.answer_deadline, self.publisher.publish(records))
             .await
             .unwrap_or_else(|_| Err(Error::NotAcknowledged("the answer's deadline passed".into())));
-        let (durable, sink) =
-            result.as_ref().map_or((0, self.publisher.sink()), |durable| (durable.records, durable.sink));
-        self.ledger.published(offered, durable, sink);
-        self.metrics.publish.with_label_values(&[sink.name()]).inc_by(durable as u64);
+        let (durable, spooled) = result.as_ref().map_or((0, 0), |durable| (durable.records, durable.spooled));
+        let sink = self.publisher.sink();
+        self.ledger.published(offered, durable, spooled, sink);
+        self.metrics.publish.with_label_values(&[sink.name()]).inc_by((durable - spooled) as u64);
+        if spooled > 0 {
+            self.metrics.publish.with_label_values(&[Sink::Spool.name()]).inc_by(spooled as u64);
+        }
         self.metrics.publish_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());
         result
     }

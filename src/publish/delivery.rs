@@ -24,11 +24,31 @@ const REFUSAL_TICKS: u32 = 60;
 /// Records that are answered together.
 pub(super) struct Batch {
     left: AtomicUsize,
+    /// Which of them are acknowledged.
+    acknowledged: Box<[AtomicBool]>,
     outcome: Mutex<Outcome>,
+}
+
+/// A record of a batch, which librdkafka hands back with its report.
+pub(super) struct Place {
+    pub(super) batch: Arc<Batch>,
+    pub(super) nth: usize,
+}
+
+/// What of a batch is not acknowledged.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Why, of the last one that was reported on.
+    pub(super) error: Error,
+    /// The places of all of them.
+    pub(super) places: Vec<usize>,
+    /// The places of those among them that will never be.
+    pub(super) refused: Vec<usize>,
 }
 
 struct Outcome {
     failed: Option<Error>,
+    refused: Vec<usize>,
     answer: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
@@ -36,13 +56,21 @@ impl Batch {
     /// A batch of this many records, and its answer.
     pub(super) fn of(records: usize) -> (Arc<Self>, oneshot::Receiver<Result<(), Error>>) {
         let (answer, answered) = oneshot::channel();
-        let outcome = Mutex::new(Outcome { failed: None, answer: Some(answer) });
-        (Arc::new(Self { left: AtomicUsize::new(records), outcome }), answered)
+        let outcome = Mutex::new(Outcome { failed: None, refused: Vec::new(), answer: Some(answer) });
+        let acknowledged = std::iter::repeat_with(AtomicBool::default).take(records).collect();
+        (Arc::new(Self { left: AtomicUsize::new(records), acknowledged, outcome }), answered)
     }
 
-    fn report(&self, failed: Option<Error>) {
-        if failed.is_some() {
-            self.outcome.lock().unwrap_or_else(PoisonError::into_inner).failed = failed;
+    /// Takes note of a record's report.
+    pub(super) fn report(&self, nth: usize, failed: Option<Error>) {
+        if let Some(error) = failed {
+            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(error, Error::Refused(_)) {
+                outcome.refused.push(nth);
+            }
+            outcome.failed = Some(error);
+        } else if let Some(acknowledged) = self.acknowledged.get(nth) {
+            acknowledged.store(true, Ordering::Release);
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
@@ -53,6 +81,16 @@ impl Batch {
             // Whoever has stopped waiting does not need the answer.
             drop(answer.send(result));
         }
+    }
+}
+
+impl Batch {
+    /// What is not acknowledged by now.
+    pub(super) fn left(&self, error: Error) -> Left {
+        let is_left = |(nth, done): (usize, &AtomicBool)| (!done.load(Ordering::Acquire)).then_some(nth);
+        let places = self.acknowledged.iter().enumerate().filter_map(is_left).collect();
+        let refused = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).refused.clone();
+        Left { error, places, refused }
     }
 }
 
@@ -152,6 +190,11 @@ impl Reports {
         self.known().trouble.as_ref().map(|trouble| trouble.text.clone())
     }
 
+    /// Whether no broker is connected, as far as was heard lately.
+    pub(super) fn is_away(&self) -> bool {
+        self.known().trouble.as_ref().is_some_and(|trouble| trouble.end == End::Connection)
+    }
+
     /// What librdkafka said last about a connection: more to the point than a time-out.
     pub(super) fn heard(&self) -> Option<String> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -161,7 +204,7 @@ impl Reports {
     pub(super) fn refused(&self, code: Code) -> Error {
         match sort(code) {
             Sort::Full => Error::Full,
-            Sort::Poison => Error::NotAcknowledged(format!("kafka takes no such event ({code})")),
+            Sort::Poison => Error::Refused(format!("kafka takes no such event ({code})")),
             Sort::Transient => {
                 self.delivered.store(false, Ordering::Release);
                 let mut known = self.known();
@@ -251,16 +294,17 @@ impl ClientContext for Reports {
 }
 
 impl ProducerContext for Reports {
-    type DeliveryOpaque = Arc<Batch>;
+    type DeliveryOpaque = Box<Place>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, batch: Arc<Batch>) {
-        batch.report(match result {
+    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<Place>) {
+        let outcome = match result {
             Ok(_) => {
                 self.delivered.store(true, Ordering::Release);
                 None
             }
             Err((error, _)) => Some(self.refused(error.rdkafka_error_code().unwrap_or(Code::Fail))),
-        });
+        };
+        place.batch.report(place.nth, outcome);
     }
 }
 
@@ -278,17 +322,20 @@ mod tests {
     #[test]
     fn a_batch_is_answered_once_all_its_records_are_reported_on() {
         let (batch, mut answered) = Batch::of(3);
-        batch.report(None);
-        batch.report(Some(Error::Full));
+        batch.report(2, None);
+        batch.report(1, Some(Error::Refused("it is too large".into())));
         assert!(answered.try_recv().is_err());
-        batch.report(None);
-        assert_eq!(answered.try_recv().unwrap(), Err(Error::Full));
+        let left = batch.left(Error::Full);
+        assert_eq!((left.places, left.refused), (vec![0, 1], vec![1]), "as when nobody waits longer");
+        batch.report(0, None);
+        assert!(matches!(answered.try_recv().unwrap(), Err(Error::Refused(_))));
+        assert_eq!(batch.left(Error::Full).places, [1]);
     }
 
     #[test]
     fn a_fatal_refusal_asks_for_a_new_producer_and_a_poison_one_does_not() {
         let reports = Reports::default();
-        assert!(matches!(reports.refused(Code::MessageSizeTooLarge), Error::NotAcknowledged(_)));
+        assert!(matches!(reports.refused(Code::MessageSizeTooLarge), Error::Refused(_)));
         assert_eq!(reports.refused(Code::QueueFull), Error::Full);
         assert!(!reports.is_broken() && reports.trouble().is_none());
         reports.refused(Code::OutOfOrderSequenceNumber);

@@ -15,17 +15,18 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::Error;
 use super::broker::{
     START_TIMEOUT, client_config, create_missing, refused_settings, scrub, secrets, topic_name,
 };
-use super::delivery::{Batch, Reports};
+use super::delivery::{Batch, Left, Place, Reports};
 use crate::config::Kafka;
 use crate::event::{Record, Topic};
 
 /// What is set unless `stream.kafka.properties` says otherwise.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
     ("linger.ms", "5"),
@@ -37,6 +38,8 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("queue.buffering.max.kbytes", "65536"),
     // How soon it is noticed that no broker is connected, and that one is again.
     ("statistics.interval.ms", "500"),
+    // An outage is to be over within 2 s of the brokers' return.
+    ("reconnect.backoff.max.ms", "500"),
 ];
 
 /// Publishes to Kafka. Cheap to clone.
@@ -77,19 +80,46 @@ impl KafkaPublisher {
 
     /// Sends records and waits for the acknowledgement of all of them.
     pub(super) async fn publish(&self, records: &[Record]) -> Result<(), Error> {
+        self.attempt(records, Duration::MAX).await.map_err(|left| left.error)
+    }
+
+    /// Sends records and waits so long for the acknowledgement of all of them. What is left may be
+    /// acknowledged later all the same.
+    pub(super) async fn attempt(&self, records: &[Record], patience: Duration) -> Result<(), Left> {
         if records.is_empty() {
             return Ok(());
         }
+        let (batch, answered) = Batch::of(records.len());
+        let error = match self.offer(records, &batch).await {
+            Err(error) => error,
+            Ok(()) => match timeout(patience, answered).await {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(error))) => error,
+                Ok(Err(_)) => Error::NotAcknowledged("the producer was closed".into()),
+                Err(_) => Error::NotAcknowledged("kafka did not acknowledge events in time".into()),
+            },
+        };
+        Err(batch.left(error))
+    }
+
+    /// Queues records; stops at the first that cannot be, unless only it cannot.
+    async fn offer(&self, records: &[Record], batch: &Arc<Batch>) -> Result<(), Error> {
         let mut live = self.0.live.load_full();
         if live.is_broken() {
             live = self.renew().await?;
         }
-        let (batch, answered) = Batch::of(records.len());
-        for record in records {
-            self.send(&live, record, &batch)?;
+        for (nth, record) in records.iter().enumerate() {
+            match self.send(&live, record, Place { batch: Arc::clone(batch), nth }) {
+                Err(error @ Error::Refused(_)) => batch.report(nth, Some(error)),
+                sent => sent?,
+            }
         }
-        drop(batch);
-        answered.await.unwrap_or_else(|_| Err(Error::NotAcknowledged("the producer was closed".into())))
+        Ok(())
+    }
+
+    /// Whether no broker is connected, as far as was heard lately.
+    pub(super) fn is_away(&self) -> bool {
+        self.0.live.load().producer().is_none_or(|producer| producer.context().is_away())
     }
 
     /// Whether a broker takes records, as far as was heard lately.
@@ -106,12 +136,12 @@ impl KafkaPublisher {
         }
     }
 
-    fn send(&self, live: &Live, record: &Record, batch: &Arc<Batch>) -> Result<(), Error> {
+    fn send(&self, live: &Live, record: &Record, place: Place) -> Result<(), Error> {
         let closed = || Error::NotAcknowledged("the producer is closed".into());
         let producer = live.producer().ok_or_else(closed)?;
-        let place = Topic::ALL.iter().position(|topic| *topic == record.topic);
-        let topic = place.and_then(|place| self.0.topics.get(place)).ok_or_else(closed)?;
-        let message = BaseRecord::with_opaque_to(topic, Arc::clone(batch))
+        let number = Topic::ALL.iter().position(|topic| *topic == record.topic);
+        let topic = number.and_then(|number| self.0.topics.get(number)).ok_or_else(closed)?;
+        let message = BaseRecord::with_opaque_to(topic, Box::new(place))
             .key(record.key.as_bytes())
             .payload(&record.value[..])
             .timestamp(record.time.millis())
@@ -250,9 +280,8 @@ mod tests {
             topic_prefix: "t.".into(),
             group: "g".into(),
             partitions: 2,
-            replication_factor: 1,
-            min_insync_replicas: 1,
             properties,
+            ..Kafka::default()
         }
     }
 

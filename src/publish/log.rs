@@ -156,6 +156,16 @@ impl Log {
         durable.segments.keys().next().copied().unwrap_or(durable.end)
     }
 
+    /// The bytes of the segments that hold this offset and what comes after it.
+    pub(super) fn bytes_from(&self, position: u64) -> u64 {
+        let durable = self.0.shared.durable();
+        if position >= durable.end {
+            return 0;
+        }
+        let base = durable.segments.range(..=position).next_back().map_or(position, |(base, _)| *base);
+        durable.segments.range(base..).map(|(_, segment)| segment.bytes).sum()
+    }
+
     /// Waits until a record of this offset is durable.
     pub async fn wait_beyond(&self, offset: u64) {
         let mut ends = self.0.shared.ends.subscribe();

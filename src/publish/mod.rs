@@ -11,6 +11,9 @@ mod delivery;
 mod broker;
 mod probe;
 mod kafka;
+mod mark;
+mod spool;
+mod relay;
 mod booked;
 
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub(crate) use forsaken::{TICKS, statistics};
 pub use kafka::KafkaPublisher;
 pub use log::Log;
 pub use probe::probe;
+pub use relay::Relay;
+pub use spool::{Spool, SpoolAccount};
 
 /// How often a full queue is asked for room while closing.
 const CLOSE_RETRY: Duration = Duration::from_millis(10);
@@ -40,6 +45,8 @@ pub enum Publisher {
     Embedded(Log),
     /// Kafka.
     Kafka(KafkaPublisher),
+    /// Kafka, and a spool for when it does not answer.
+    Spooled(Relay),
 }
 
 /// Proof that every record handed in is durable. Only this module makes one.
@@ -48,8 +55,10 @@ pub enum Publisher {
 pub struct Durable {
     /// How many records.
     pub records: usize,
-    /// What holds them.
+    /// What holds them, but for those that are in the spool.
     pub sink: Sink,
+    /// How many of them are in the spool.
+    pub spooled: usize,
 }
 
 impl DurableProof for Durable {}
@@ -64,6 +73,9 @@ pub enum Error {
     /// No acknowledgement in time, or a refusal.
     #[error("failed to make events durable: {0}")]
     NotAcknowledged(String),
+    /// The stream will never take such an event.
+    #[error("failed to make events durable: {0}")]
+    Refused(String),
     /// The stream cannot be opened or read; a person has to look.
     #[error("failed to use the stream: {0}")]
     Unusable(String),
@@ -86,28 +98,59 @@ impl Publisher {
         KafkaPublisher::start(kafka, retention).await.map(Self::Kafka)
     }
 
+    /// Publishes to Kafka as [`Publisher::kafka`] does, and into a spool what Kafka does not
+    /// acknowledge in time. What the spool holds is drained from now on.
+    ///
+    /// # Errors
+    /// When the brokers do not answer within 10 seconds, or refuse.
+    pub async fn spooled(kafka: &config::Kafka, retention: Duration, spool: Spool) -> Result<Self, Error> {
+        let publisher = KafkaPublisher::start(kafka, retention).await?;
+        Ok(Self::Spooled(Relay::start(publisher, spool, kafka)))
+    }
+
     /// Makes records durable, all of them, or says why not (some may be durable all the same).
     /// Dropping the future is harmless; the records may then still become durable.
     ///
     /// # Errors
     /// When the stream does not acknowledge every record.
     pub async fn publish(&self, records: Vec<Record>) -> Result<Durable, Error> {
-        match self {
-            Self::Embedded(log) => log.append(&records).await?,
-            Self::Kafka(kafka) => kafka.publish(&records).await?,
-        }
-        Ok(Durable { records: records.len(), sink: self.sink() })
+        let count = records.len();
+        let spooled = match self {
+            Self::Embedded(log) => log.append(&records).await.map(|()| 0)?,
+            Self::Kafka(kafka) => kafka.publish(&records).await.map(|()| 0)?,
+            Self::Spooled(relay) => relay.publish(records).await?,
+        };
+        Ok(Durable { records: count, sink: self.sink(), spooled })
     }
 
     /// What it publishes to.
     pub const fn sink(&self) -> Sink {
         match self {
             Self::Embedded(_) => Sink::Embedded,
-            Self::Kafka(_) => Sink::Kafka,
+            Self::Kafka(_) | Self::Spooled(_) => Sink::Kafka,
         }
     }
 
-    /// Whether events can be made durable, as far as was heard lately. Cheap.
+    /// What waits for the stream, if this publisher has a spool.
+    pub fn spool(&self) -> Option<SpoolAccount> {
+        match self {
+            Self::Embedded(_) | Self::Kafka(_) => None,
+            Self::Spooled(relay) => Some(relay.spool().account()),
+        }
+    }
+
+    /// Whether events can be made durable, in the stream or else in the spool. Cheap.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    pub fn accepts(&self) -> Result<(), String> {
+        match self {
+            Self::Embedded(_) | Self::Kafka(_) => self.ready(),
+            Self::Spooled(relay) => relay.accepts(),
+        }
+    }
+
+    /// Whether the stream takes events, as far as was heard lately. Cheap.
     ///
     /// # Errors
     /// The sentence that says why not.
@@ -115,6 +158,7 @@ impl Publisher {
         match self {
             Self::Embedded(log) => log.ready(),
             Self::Kafka(kafka) => kafka.ready(),
+            Self::Spooled(relay) => relay.ready(),
         }
     }
 
@@ -134,6 +178,7 @@ impl Publisher {
                 }
             }
             Self::Kafka(kafka) => kafka.close(budget).await,
+            Self::Spooled(relay) => relay.close(budget).await,
         }
     }
 }

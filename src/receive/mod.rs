@@ -14,7 +14,7 @@ use std::future::Future;
 pub use answer::{Acceptance, Answer, DurableProof, Reply, Unavailable, Verdict};
 pub use limit::RateLimits;
 pub use server::{Server, serve};
-pub use tls::{Ask, Fingerprint, Terms, terms};
+pub use tls::{Fingerprint, Terms, terms_of};
 pub use webhook::{Envelope, RawWebhook, Verified};
 
 /// Takes webhooks to their end: proved, normalised, durable.

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifie
 use tokio_rustls::rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use tokio_rustls::server::TlsStream;
 
-use crate::config::Tls;
+use crate::config::{Config, Tls};
 
 /// What the receiver shows its clients, and asks of them.
 pub type Terms = Arc<ServerConfig>;
@@ -24,12 +24,20 @@ pub type Terms = Arc<ServerConfig>;
 /// The SHA-256 of a certificate as it is encoded (DER).
 pub type Fingerprint = [u8; 32];
 
-/// Reads the certificate and its key. Where `ask` says so, clients are asked for a certificate of
-/// theirs; they need not have one.
+/// How a receiver so configured ends TLS, if it does. Clients are asked for a certificate where a
+/// connection wants to see one.
 ///
 /// # Errors
 /// A sentence that says which file, and what to do.
-pub fn terms(tls: &Tls, ask: Ask) -> Result<Terms, String> {
+pub fn terms_of(config: &Config) -> Result<Option<Terms>, String> {
+    let Some(tls) = &config.receive.tls else { return Ok(None) };
+    let wanted = config.connections.iter().any(|connection| !connection.auth.client_certificates.is_empty());
+    terms(tls, if wanted { Ask::Certificate } else { Ask::Nothing }).map(Some)
+}
+
+/// Reads the certificate and its key. Where `ask` says so, clients are asked for a certificate of
+/// theirs; they need not have one.
+fn terms(tls: &Tls, ask: Ask) -> Result<Terms, String> {
     let chain = CertificateDer::pem_slice_iter(&read(&tls.cert, "receive.tls.cert")?)
         .collect::<Result<Vec<_>, _>>()
         .ok()
@@ -65,7 +73,7 @@ fn unfit(path: &Path, key: &str, what: &str) -> String {
 
 /// What clients are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+enum Ask {
     /// Nothing.
     Nothing,
     /// A certificate, if they have one.

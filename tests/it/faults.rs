@@ -1,6 +1,7 @@
 //! What breaks, and what does not break with it: nothing acknowledged is lost or counted twice.
 
 use rdkafka::mocking::MockCluster;
+use serde_json::json;
 use sounder::event::Topic;
 
 use crate::harness::{Child, Fate, OwnRedis, Setting, cm, eventually};
@@ -77,11 +78,17 @@ async fn a_receiver_whose_kafka_is_away_says_so_and_comes_back_by_itself() {
     let daemon = setting.serve_as("receive").await;
     assert_eq!(daemon.takes(&cm("1", Fate::Delivered)).await.status, 200);
     kafka.broker_down(1).unwrap();
-    let refused = daemon.takes(&cm("2", Fate::Delivered)).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
-    trouble(&daemon, "stream", |said| said.is_some()).await;
-    assert!(!daemon.is_ready_now().await);
-    kafka.broker_up(1).unwrap();
-    trouble(&daemon, "stream", |said| said.is_none()).await;
     assert_eq!(daemon.takes(&cm("2", Fate::Delivered)).await.status, 200);
+    trouble(&daemon, "stream", |said| said.is_some()).await;
+    trouble(&daemon, "spool", |said| said.is_some_and(|said| said.contains("wait in the spool"))).await;
+    assert!(daemon.is_ready_now().await, "webhooks must not be turned away for it");
+    kafka.broker_up(1).unwrap();
+    trouble(&daemon, "spool", |said| said.is_none()).await;
+    trouble(&daemon, "stream", |said| said.is_none()).await;
+    let ledger = daemon.read("/api/v1/ledger").await;
+    assert_eq!((&ledger["spool"]["in_spool"], &ledger["balanced"]), (&json!(0), &json!(true)), "{ledger}");
+    assert!(ledger["spool"]["drained"].as_u64() >= Some(1), "{ledger}");
+    let metrics = daemon.get("/metrics").await.body;
+    assert!(metrics.contains("sounder_spool_events 0"), "{metrics}");
+    assert!(metrics.contains("sounder_publish_total{sink=\"spool\"}"), "{metrics}");
 }

@@ -9,6 +9,7 @@ mod story;
 mod sends;
 mod stream;
 mod outage;
+mod spool;
 mod tally;
 mod tls;
 mod verify;

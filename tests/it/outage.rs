@@ -32,17 +32,17 @@ const PAUSE: Duration = Duration::from_secs(17);
 const TURN: Duration = Duration::from_millis(20);
 
 /// A broker that only one test uses, so that it may be stopped and killed.
-struct Broker {
+pub(crate) struct Broker {
     dir: tempfile::TempDir,
     classpath: String,
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Broker {
     /// None when tests/run was given a broker: then there is nothing to start one from, and
     /// somebody's own broker is nothing to stop and kill.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "tests are told where Kafka's jars are")]
         let classpath = std::env::var("SOUNDER_TEST_KAFKA_CLASSPATH").unwrap_or_default();
         if classpath.is_empty() {
@@ -69,22 +69,22 @@ impl Broker {
     }
 
     /// Waits until it takes clients.
-    async fn answers(&self, kafka: &Kafka) {
+    pub(crate) async fn answers(&self, kafka: &Kafka) {
         let asked = async { while probe(kafka).await.is_err() {} };
         timeout(PATIENCE, asked).await.expect("the broker does not come up");
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.process = java(&self.classpath, self.dir.path());
     }
 }
@@ -151,9 +151,7 @@ fn kafka(brokers: &str) -> Kafka {
         topic_prefix: format!("{}.", harness::unique("outage")),
         group: harness::unique("group"),
         partitions: 3,
-        replication_factor: 1,
-        min_insync_replicas: 1,
-        properties: BTreeMap::new(),
+        ..Kafka::default()
     }
 }
 

@@ -48,9 +48,7 @@ impl Stream {
             topic_prefix: format!("{}.", harness::unique("stream")),
             group: harness::unique("group"),
             partitions: 3,
-            replication_factor: 1,
-            min_insync_replicas: 1,
-            properties: BTreeMap::new(),
+            ..Kafka::default()
         })
     }
 
