@@ -349,14 +349,14 @@ async fn refuse_company(config: &Config) -> Result<(), StartError> {
         return Ok(());
     };
     let waited = timeout(COMPANY_WAIT_MAX, async {
-        while consume::members(kafka).await? > 0 {
+        while consume::members(kafka).await? != Some(0) {
             tokio::time::sleep(COMPANY_LOOK_EVERY).await;
         }
         Ok(())
     });
     waited.await.unwrap_or_else(|_| {
         Err(StartError::Refused(format!(
-            "another observer is in the consumer group {}, and embedded state has one observer only: \
+            "another observer is (or may be) in the consumer group {}, and embedded state has one observer only: \
              set state.kind = \"redis\" for several, stop the other one, or name another stream.kafka.group",
             kafka.group
         )))

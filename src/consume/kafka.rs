@@ -43,8 +43,9 @@ const DEFAULTS: [(&str, &str); 12] = [
 /// How long the brokers may take to say who is in a group.
 const MEMBERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many members the observers' group has.
-pub(super) async fn members(kafka: &Kafka) -> Result<usize, Error> {
+/// How many members the observers' group has; `None` while its coordinator does not know: a broker
+/// that has just started reads its groups first.
+pub(super) async fn members(kafka: &Kafka) -> Result<Option<usize>, Error> {
     let hidden = secrets(kafka);
     let client = client_config(kafka, &[]).map_err(|error| Error::Unusable(error.to_string()))?;
     let group = kafka.group.clone();
@@ -52,16 +53,25 @@ pub(super) async fn members(kafka: &Kafka) -> Result<usize, Error> {
         let consumer: BaseConsumer = client
             .create()
             .map_err(|error| Error::Unusable(refused_settings(&error, &hidden).to_string()))?;
-        let found = consumer.fetch_group_list(Some(&group), MEMBERS_TIMEOUT).map_err(|error| {
-            Error::Unusable(format!(
+        match consumer.fetch_group_list(Some(&group), MEMBERS_TIMEOUT) {
+            Ok(found) => Ok(Some(found.groups().iter().map(|group| group.members().len()).sum())),
+            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) => Err(Error::Unusable(format!(
                 "{}, when asked who is in the group {group}; grant Sounder the right to describe it",
                 scrub(&error.to_string(), &hidden)
-            ))
-        })?;
-        Ok(found.groups().iter().map(|group| group.members().len()).sum())
+            ))),
+        }
     };
     let asked = tokio::task::spawn_blocking(ask).await;
     asked.unwrap_or_else(|error| Err(Error::Unusable(error.to_string())))
+}
+
+/// True of what a coordinator says while it moves or starts.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::CoordinatorLoadInProgress | Code::CoordinatorNotAvailable | Code::NotCoordinator)
+    )
 }
 
 /// Takes from Kafka as a member of the observers' group.

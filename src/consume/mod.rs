@@ -64,11 +64,12 @@ pub enum Error {
     Unusable(String),
 }
 
-/// How many observers are in the group, dead ones whose session has not ended included.
+/// How many observers are in the group, dead ones whose session has not ended included; `None` while
+/// the brokers do not know.
 ///
 /// # Errors
 /// When the brokers do not say.
-pub async fn members(kafka: &config::Kafka) -> Result<usize, Error> {
+pub async fn members(kafka: &config::Kafka) -> Result<Option<usize>, Error> {
     kafka::members(kafka).await
 }
 
