@@ -1,7 +1,7 @@
 //! The proving ground: a plan of traffic goes in; out comes how often, how soon and how rightly the
 //! policy would have called. Time is simulated, chance is seeded, the policy is the real one.
 //!
-//! It must never judge by itself: what it scores is what [`judge`](crate::health::policy::judge)
+//! It must never judge by itself: what it scores is what [`judge`]
 //! says of the same sums that the daemon judges.
 
 mod campaign;
