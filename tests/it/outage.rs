@@ -22,8 +22,9 @@ use crate::harness;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How soon observers must go on once their broker answers; a loaded machine gets some more.
-const RECOVERY_MAX: Duration = Duration::from_secs(20);
+/// By when observers must go on once their broker answers: far more than they need, on a machine
+/// that has other work too. A client that never recovers is what this test looks for.
+const RECOVERY_MAX: Duration = Duration::from_secs(90);
 /// How soon an event that is not acknowledged must be refused; providers wait for 10 s and more.
 const REFUSAL_MAX: Duration = Duration::from_secs(8);
 /// A broker stopped for longer than its lease answers first that the cluster has no brokers, from
