@@ -33,13 +33,18 @@ fn main() {
         for batch in [500, 2000] {
             let prefix = format!("bench-{}", ulid::Ulid::generate());
             let before = info(&url, "memory", &["used_memory"]).await;
-            let store = Store::redis(&Secret::new(url.clone()), &prefix, 1).await.unwrap();
+            let store = Store::redis(&redis(&url, &prefix), 1).await.unwrap();
             println!("redis, {MESSAGES} messages, {batch} a batch");
             measure(&store, batch, Some(&url)).await;
             let grown = info(&url, "memory", &["used_memory"]).await - before;
             println!("  {:.1} bytes a message with its share of cells", grown / MESSAGES as f64);
         }
     });
+}
+
+fn redis(url: &str, prefix: &str) -> config::Redis {
+    let rewind = std::time::Duration::from_secs(600);
+    config::Redis { url: Secret::new(url.into()), key_prefix: prefix.into(), rewind }
 }
 
 /// First every message sent, then every message delivered, then all of that told again, as the store

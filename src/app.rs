@@ -24,7 +24,7 @@ use crate::pipeline::{Ingestion, Observation, Watch};
 use crate::publish::{self, Booked, Log, Publisher, Spool};
 use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
-use crate::tally::{self, Mirror, Store};
+use crate::tally::{self, Mirror, Resume, Store};
 
 /// Why the daemon did not start: what is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -257,8 +257,8 @@ impl Daemon {
         let store = open_store(config).await?;
         self.store = Some(store.clone());
         let mirror = Arc::new(Mirror::default());
-        let positions = store.positions().await?;
-        let (reporter, progress) = progress(positions.clone(), store.clock().await?, rails.clock.now());
+        let Resume { positions, clock, loss } = store.resume().await?;
+        let (reporter, progress) = progress((positions.clone(), clock, loss), rails.clock.now());
         let positions = Arc::new(Mutex::new(positions));
         let observation = Observation {
             consumer: stream.consumer(&positions)?,
@@ -268,6 +268,7 @@ impl Daemon {
             metrics: rails.metrics.clone(),
             clock: rails.clock,
             reporter,
+            partitions: None,
         };
         let (discord_status, discord) = watch::channel(Status::NotConfigured);
         let judge = Watch {
@@ -384,10 +385,10 @@ async fn open_store(config: &Config) -> Result<Store, StartError> {
             make_directory(&config.stream.dir)?;
             Ok(Store::embedded(&config.stream.dir.join("state"))?)
         }
-        StateKind::Redis { url, key_prefix } => {
-            Store::redis(url, key_prefix, config.state.slots).await.map_err(|error| match error {
+        StateKind::Redis(redis) => {
+            Store::redis(redis, config.state.slots).await.map_err(|error| match error {
                 tally::Error::Unreachable(_) => StartError::Redis(error),
-                tally::Error::Unusable(_) => error.into(),
+                _ => error.into(),
             })
         }
     }

@@ -132,7 +132,7 @@ fn the_services_meet_where_the_configuration_says() {
         values(&service(&compose, "kafka"), "KAFKA_ADVERTISED_LISTENERS"),
         [format!("PLAINTEXT://{}", kafka.brokers)]
     );
-    assert!(matches!(config.state.kind, StateKind::Redis { .. }));
+    assert!(matches!(config.state.kind, StateKind::Redis(_)));
     assert!(read("config/compose.toml").contains("url = \"redis://redis:6379\""));
     let sounder = service(&compose, "sounder");
     for listen in [config.receive.listen, config.admin.listen] {

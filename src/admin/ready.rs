@@ -83,12 +83,16 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
             checks.push(Check::of("stream", reading.waits.map_or(Ok(()), Err)));
         }
         checks.push(Check::of("observer", reading.fault.map_or(Ok(()), Err)));
+        checks.push(Check::of("rebuild", reading.rebuilding.map_or(Ok(()), Err)));
         checks.push(Check::of("discord", discord(&observer.discord.borrow())));
     }
     let essential = if let Some(stream) = &view.publisher {
         stream.publisher.accepts().is_ok()
     } else {
-        checks.iter().filter(|check| !["discord", "connections"].contains(&check.name)).all(|check| check.ok)
+        checks
+            .iter()
+            .filter(|check| !["discord", "connections", "rebuild"].contains(&check.name))
+            .all(|check| check.ok)
     };
     let status = if essential { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: essential, checks })).into_response()

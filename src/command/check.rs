@@ -46,7 +46,7 @@ async fn kafka(config: &Config) -> Option<Result<String, String>> {
 }
 
 async fn redis(config: &Config) -> Option<Result<String, String>> {
-    let StateKind::Redis { url, .. } = &config.state.kind else { return None };
+    let StateKind::Redis(config::Redis { url, .. }) = &config.state.kind else { return None };
     Some(Store::probe_redis(url).await.map_err(|error| error.to_string()))
 }
 
@@ -147,7 +147,7 @@ fn summary(config: &Config, name: &str, urls: &[(String, String)]) -> String {
     };
     let state = match &config.state.kind {
         StateKind::Embedded => format!("embedded in {}", config.stream.dir.display()),
-        StateKind::Redis { .. } => "Redis".to_owned(),
+        StateKind::Redis(_) => "Redis".to_owned(),
     };
     let alerts = if config.alert.discord.is_some() { "Discord" } else { "log and status page only" };
     let rows = [

@@ -40,7 +40,7 @@ pub use receive::{Receive, Tls};
 pub use role::Role;
 pub use secret::{DeadLetters, InboundText, Privacy, Recipients, Secret};
 pub use source::{Source, environment};
-pub use state::{State, StateKind};
+pub use state::{Redis, State, StateKind};
 pub use stream::{Ack, Kafka, Stream, StreamKind};
 pub use value::parse_duration;
 

@@ -45,7 +45,7 @@ impl Config {
                 role.name()
             )),
             // `load` says so too, with the line; a configuration need not come from there.
-            (StreamKind::Embedded, StateKind::Redis { .. }, Role::All) => Some(
+            (StreamKind::Embedded, StateKind::Redis(_), Role::All) => Some(
                 "the embedded stream belongs to one machine and goes with embedded state: \
                  set state.kind = \"embedded\", or stream.kind = \"kafka\""
                     .to_owned(),

@@ -208,19 +208,6 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// Accepts a key that has no effect yet where that endangers nothing, and says so.
-    pub(super) fn idle<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Field<'_>) -> Result<T, Wrong>,
-        meanwhile: &str,
-    ) {
-        if self.get(key, read).is_some() {
-            self.warn(key, &format!("has no effect in this version: {meanwhile}"));
-        }
-        self.forget(key);
-    }
-
     /// Reports a mistake at a key that was taken, or at the section when it is not there.
     pub(super) fn wrong(&self, key: &str, what: &str, remedy: &str) {
         self.report.add(Wrong::new(what, remedy).at(&self.place_of(key), &self.path_of(key)));

@@ -1,5 +1,8 @@
 //! `[state]`: what holds message states, cells and incidents.
 
+use std::time::Duration;
+
+use super::document::{Item, Value};
 use super::mistake::Wrong;
 use super::section::{Field, Section};
 use super::value::{choice, duration, secret, text, whole};
@@ -19,14 +22,26 @@ pub struct State {
 pub enum StateKind {
     /// fjall in `stream.dir`.
     Embedded,
-    /// Redis, by URL (which may hold a password).
-    Redis {
-        /// `redis://` or `rediss://`.
-        url: Secret,
-        /// What stands before every key; `sounder` unless told.
-        key_prefix: String,
-    },
+    /// Redis.
+    Redis(Redis),
 }
+
+/// A Redis or a Redis Cluster, and where in it the state stands.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    /// `redis://` or `rediss://`, which may hold a password. A cluster is one URL that ends in
+    /// `?cluster`, or those of several nodes with commas between them.
+    pub url: Secret,
+    /// What stands before every key; `sounder` unless told.
+    pub key_prefix: String,
+    /// How far back the stream is read again when this Redis may have lost its last moments.
+    pub rewind: Duration,
+}
+
+/// What the URL of a cluster's node may end in.
+const CLUSTER: &str = "?cluster";
+/// Parts of the state on a cluster, unless told otherwise.
+const SLOTS_OF_A_CLUSTER: u16 = 16;
 
 pub(super) fn read(mut section: Section<'_>, stream: &StreamKind) -> State {
     let is_redis = section.or("kind", choice(&[("embedded", false), ("redis", true)]), false);
@@ -37,20 +52,36 @@ pub(super) fn read(mut section: Section<'_>, stream: &StreamKind) -> State {
             "write state.kind = \"embedded\", or stream.kind = \"kafka\"",
         );
     }
-    let no_rewind =
-        "the store's own position is gone on from; a Redis that lost its last moments is not noticed yet";
-    section.idle("rewind", duration, no_rewind);
-    let url = section.get("url", redis_url);
+    let url = section.get("url", redis_urls);
     let key_prefix = section.or("key_prefix", text, "sounder".to_owned());
+    let rewind = section.or("rewind", duration, Duration::from_secs(600));
+    let spread =
+        url.as_ref().is_some_and(|url| url.expose().contains(',') || url.expose().ends_with(CLUSTER));
     let kind = match (is_redis, url) {
-        (true, Some(url)) => StateKind::Redis { url, key_prefix },
+        (true, Some(url)) => StateKind::Redis(Redis { url, key_prefix, rewind }),
         (true, None) => {
             section.absent("url", "is missing", "with kind = \"redis\" write url = \"redis://HOST:6379\"");
             StateKind::Embedded
         }
         (false, _) => StateKind::Embedded,
     };
-    State { kind, slots: section.or("slots", whole(1..=1024), 1) }
+    let slots = if spread { SLOTS_OF_A_CLUSTER } else { 1 };
+    State { kind, slots: section.or("slots", whole(1..=1024), slots) }
+}
+
+/// One URL, or a list of those of a cluster's nodes.
+fn redis_urls(field: &Field<'_>) -> Result<Secret, Wrong> {
+    let Value::Array(nodes) = field.plain() else { return redis_url(field) };
+    let node = |item: &Item| redis_url(&Field { value: &item.value, ..*field });
+    let urls: Vec<Secret> = nodes.iter().map(node).collect::<Result<_, _>>()?;
+    match urls.as_slice() {
+        [] => Err(Wrong::new("names no node", "write the URLs of some of the cluster's nodes")),
+        // One node of a list is a cluster all the same.
+        [one] => Ok(Secret::new(format!("{}{CLUSTER}", one.expose().trim_end_matches(CLUSTER)))),
+        nodes => {
+            Ok(Secret::new(nodes.iter().map(|node| node.expose().to_owned()).collect::<Vec<_>>().join(",")))
+        }
+    }
 }
 
 /// A URL that may hold a password, so a mistake in it is told without it.

@@ -111,15 +111,12 @@ impl Assignment {
         known.up && !known.partitions.is_empty() && known.partitions.values().all(Progress::at_end)
     }
 
-    /// While no broker answers nobody knows what waits, so no partition counts as read to its end.
-    pub(super) fn clock(&self, now: Timestamp) -> Option<Timestamp> {
+    /// How far each partition is that is read here. While no broker answers nobody knows what waits,
+    /// so none counts as read to its end.
+    pub(super) fn clocks(&self, now: Timestamp) -> BTreeMap<Partition, Option<Timestamp>> {
         let known = self.known();
-        let mut least = None;
-        for progress in known.partitions.values() {
-            let at = if known.up && progress.at_end() { now } else { progress.time? };
-            least = Some(least.map_or(at, |least: Timestamp| least.min(at)));
-        }
-        least
+        let clock = |p: &Progress| if known.up && p.at_end() { Some(now) } else { p.time };
+        known.partitions.iter().map(|(partition, progress)| (*partition, clock(progress))).collect()
     }
 
     pub(super) fn ready(&self) -> Result<(), String> {
@@ -249,25 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_the_slowest_partitions() {
+    fn a_partition_is_as_far_as_its_last_record_or_now_at_its_end() {
         let assignment = Assignment::new("sms.".into(), Positions::default(), Vec::new());
         let first = assignment.partition("sms.receipts.v1", 0).unwrap();
         let second = assignment.partition("sms.sends.v1", 1).unwrap();
         assert_eq!(assignment.partition("other.receipts.v1", 0), None);
-        assert_eq!(assignment.clock(at(100)), None);
+        assert!(assignment.clocks(at(100)).is_empty());
+        let clocks = |of| Vec::from_iter(Assignment::clocks(of, at(100)).into_values());
         let put = |partition, progress| assignment.known().partitions.insert(partition, progress);
         put(first, Progress { end: Some(5), ..Progress::default() });
         put(second, Progress { end: Some(0), eof: Some(0), ..Progress::default() });
         assignment.known().up = true;
-        assert_eq!(assignment.clock(at(100)), None, "nothing is known of the first");
+        assert_eq!(clocks(&assignment), [None, Some(at(100))], "nothing is known of the first");
         assignment.taken(first, 3, Some(at(50)));
-        assert_eq!(assignment.clock(at(100)), Some(at(50)));
+        assert_eq!(clocks(&assignment), [Some(at(50)), Some(at(100))]);
         assert!(!assignment.caught_up());
         assignment.taken(first, 4, Some(at(51)));
-        assert_eq!(assignment.clock(at(100)), Some(at(100)));
+        assert_eq!(clocks(&assignment), [Some(at(100)); 2]);
         assert!(assignment.caught_up());
         assignment.note("no broker answers");
-        assert_eq!(assignment.clock(at(100)), None, "nobody knows what waits in the second");
+        assert_eq!(clocks(&assignment), [Some(at(51)), None], "nobody knows what waits in the second");
     }
 
     #[tokio::test]

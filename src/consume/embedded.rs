@@ -16,13 +16,26 @@ pub struct EmbeddedConsumer {
 
 impl EmbeddedConsumer {
     pub(super) fn new(log: Log, position: u64) -> Self {
-        let end = log.end();
+        let mut consumer = Self { log, position, last: None };
+        consumer.go_to(position);
+        consumer
+    }
+
+    /// Goes on from another position.
+    pub(super) fn go_to(&mut self, position: u64) {
+        let end = self.log.end();
         if position > end {
             // The log lost its tail, or was deleted, and gives these offsets out again. Taking them
             // again is harmless, since what was counted is not counted twice; passing over is not.
             tracing::warn!(position, end, "consume.embedded the log ends before the store's position");
         }
-        Self { log, position: position.min(end), last: None }
+        (self.position, self.last) = (position.min(end), None);
+    }
+
+    /// Goes back to a position, or to the oldest record there is.
+    pub(super) fn go_back(&mut self, positions: &BTreeMap<Partition, u64>) {
+        let position = positions.get(&Partition::EMBEDDED).copied();
+        self.go_to(position.unwrap_or_else(|| self.log.start()));
     }
 
     pub(super) async fn next(&mut self, max: usize) -> Result<Batch, Error> {
@@ -54,8 +67,9 @@ impl EmbeddedConsumer {
         BTreeMap::from([(Partition::EMBEDDED, self.log.end())])
     }
 
-    pub(super) fn clock(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.caught_up() { Some(now) } else { self.last }
+    pub(super) fn clocks(&self, now: Timestamp) -> BTreeMap<Partition, Option<Timestamp>> {
+        let clock = if self.caught_up() { Some(now) } else { self.last };
+        BTreeMap::from([(Partition::EMBEDDED, clock)])
     }
 
     pub(super) fn caught_up(&self) -> bool {

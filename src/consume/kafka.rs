@@ -1,17 +1,17 @@
 //! Kafka → batches, from the store's positions on. Never commits by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, StreamConsumer};
+use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::assignment::Assignment;
+use super::broker;
 use super::{Batch, Error, Partition, Positions, Taken};
 use crate::clock::Timestamp;
 use crate::config::Kafka;
@@ -40,30 +40,23 @@ const DEFAULTS: [(&str, &str); 12] = [
     ("topic.metadata.refresh.interval.ms", "2000"),
 ];
 
-/// How long the brokers may take to say who is in a group.
-const MEMBERS_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How many members the observers' group has; `None` while its coordinator does not know: a broker
 /// that has just started reads its groups first.
 pub(super) async fn members(kafka: &Kafka) -> Result<Option<usize>, Error> {
-    let hidden = secrets(kafka);
-    let client = client_config(kafka, &[]).map_err(|error| Error::Unusable(error.to_string()))?;
     let group = kafka.group.clone();
-    let ask = move || {
-        let consumer: BaseConsumer = client
-            .create()
-            .map_err(|error| Error::Unusable(refused_settings(&error, &hidden).to_string()))?;
-        match consumer.fetch_group_list(Some(&group), MEMBERS_TIMEOUT) {
+    let count = broker::ask(kafka, move |client| {
+        match client.fetch_group_list(Some(&group), broker::ANSWER_TIMEOUT) {
             Ok(found) => Ok(Some(found.groups().iter().map(|group| group.members().len()).sum())),
             Err(error) if is_passing(&error) => Ok(None),
-            Err(error) => Err(Error::Unusable(format!(
-                "{}, when asked who is in the group {group}; grant Sounder the right to describe it",
-                scrub(&error.to_string(), &hidden)
-            ))),
+            Err(error) => Err(error),
         }
-    };
-    let asked = tokio::task::spawn_blocking(ask).await;
-    asked.unwrap_or_else(|error| Err(Error::Unusable(error.to_string())))
+    });
+    count.await.map_err(|error| match error {
+        Error::Unusable(what) => Error::Unusable(format!(
+            "{what}, when asked who is in the group {}; grant Sounder the right to describe it",
+            kafka.group
+        )),
+    })
 }
 
 /// True of what a coordinator says while it moves or starts.
@@ -98,12 +91,12 @@ impl KafkaConsumer {
         })
     }
 
-    /// Puts a new client in the place of one that will find no broker again. It goes on from the
-    /// store's positions, so what was taken and applied does not come twice.
-    fn replace(&mut self) -> Result<(), Error> {
-        tracing::warn!("consume.kafka the client lost every broker for good; another takes its place");
+    /// Puts a new client in the place of one that will find no broker again, or that stands in the
+    /// wrong places. It goes on from the store's positions.
+    pub(super) fn replace(&mut self) -> Result<(), Error> {
         let fresh = subscribed(&self.kafka, &self.positions)?;
         fresh.context().note("a new client looks for the brokers");
+        self.held = None;
         let lost = std::mem::replace(&mut self.consumer, fresh);
         // Its end may wait for threads of its own; nobody here waits for it.
         std::thread::spawn(move || drop(lost));
@@ -124,7 +117,12 @@ impl KafkaConsumer {
             };
             match received {
                 Some(taken) => records.extend(taken),
-                None => self.replace()?,
+                None => {
+                    tracing::warn!(
+                        "consume.kafka the client lost every broker for good; another takes its place"
+                    );
+                    self.replace()?;
+                }
             }
         }
         // Nothing is waited for from here on, so a dropped future has taken nothing with it.
@@ -223,8 +221,22 @@ impl KafkaConsumer {
         self.assignment().ends()
     }
 
-    pub(super) fn clock(&self, now: Timestamp) -> Option<Timestamp> {
-        self.assignment().clock(now)
+    pub(super) fn clocks(&self, now: Timestamp) -> BTreeMap<Partition, Option<Timestamp>> {
+        self.assignment().clocks(now)
+    }
+
+    pub(super) async fn partitions(&self) -> Result<BTreeSet<Partition>, Error> {
+        let prefixed = self.prefixed.clone();
+        let found = broker::ask(&self.kafka, move |client| {
+            let mut partitions = BTreeSet::new();
+            for (topic, name) in &prefixed {
+                let metadata = client.fetch_metadata(Some(name), broker::ANSWER_TIMEOUT)?;
+                let indices = metadata.topics().iter().flat_map(|topic| topic.partitions());
+                partitions.extend(indices.map(|found| Partition { topic: *topic, index: found.id() }));
+            }
+            Ok(partitions)
+        });
+        found.await
     }
 
     pub(super) fn caught_up(&self) -> bool {

@@ -1,12 +1,13 @@
 //! The stream → batches of records. The position moves only after tally has applied them.
 
+mod broker;
 mod embedded;
 mod kafka;
 mod progress;
 mod assignment;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::config;
@@ -129,12 +130,39 @@ impl Consumer {
         }
     }
 
-    /// The stream clock: no record from before this moment is still to come. The least of the
-    /// partitions' last record's times, where one that is read to its end counts as `now`.
-    pub fn clock(&self, now: Timestamp) -> Option<Timestamp> {
+    /// How far each partition is that is read here: no record from before that moment is still to
+    /// come. The time of its last record, or `now` where it is read to its end; `None` while nobody
+    /// knows. The least of all partitions, wherever they are read, is the stream clock.
+    pub fn clocks(&self, now: Timestamp) -> BTreeMap<Partition, Option<Timestamp>> {
         match self {
-            Self::Embedded(consumer) => consumer.clock(now),
-            Self::Kafka(consumer) => consumer.clock(now),
+            Self::Embedded(consumer) => consumer.clocks(now),
+            Self::Kafka(consumer) => consumer.clocks(now),
+        }
+    }
+
+    /// Every partition there is, read here or elsewhere.
+    ///
+    /// # Errors
+    /// When the brokers do not say; it can be asked again.
+    pub async fn partitions(&self) -> Result<BTreeSet<Partition>, Error> {
+        match self {
+            Self::Embedded(_) => Ok(BTreeSet::from([Partition::EMBEDDED])),
+            Self::Kafka(consumer) => consumer.partitions().await,
+        }
+    }
+
+    /// Goes on from the store's positions, which have been moved back.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn go_back(&mut self, positions: &Positions) -> Result<(), Error> {
+        match self {
+            Self::Embedded(consumer) => {
+                consumer.go_back(&positions.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(())
+            }
+            // Another client, for records that librdkafka holds already are from the wrong places.
+            Self::Kafka(consumer) => consumer.replace(),
         }
     }
 

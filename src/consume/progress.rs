@@ -12,6 +12,8 @@ use crate::clock::Timestamp;
 
 /// How long an answer to “how far are you?” is awaited before the last one has to do.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How near the stream clock must be to ours before a state counts as whole.
+const REBUILT_WITHIN: Duration = Duration::from_secs(60);
 /// Questions that may wait at once.
 const QUESTIONS_MAX: usize = 64;
 
@@ -28,6 +30,8 @@ pub struct Reading {
     pub caught_up_at: Timestamp,
     /// Why the observer stands still, if it does.
     pub fault: Option<String>,
+    /// What the store lost, while that is being counted again.
+    pub rebuilding: Option<String>,
     /// Why the stream gives no records, if it does not: nobody knows then what waits in it.
     pub waits: Option<String>,
 }
@@ -50,9 +54,20 @@ impl Reading {
             return Some(format!("the observer stands still: {fault}"));
         }
         let behind = now.since(self.caught_up_at);
-        (behind > lag_max).then(|| match &self.waits {
-            Some(waits) => format!("the stream has not answered for {} s: {waits}", behind.as_secs()),
-            None => format!("{} events are waiting to be counted, for {} s", self.lag(), behind.as_secs()),
+        if behind > lag_max {
+            return Some(match &self.waits {
+                Some(waits) => format!("the stream has not answered for {} s: {waits}", behind.as_secs()),
+                None => {
+                    format!("{} events are waiting to be counted, for {} s", self.lag(), behind.as_secs())
+                }
+            });
+        }
+        // The clock is the slowest partition's, whoever reads it.
+        let behind = now.since(self.clock);
+        (behind > lag_max).then(|| match &self.rebuilding {
+            Some(loss) => loss.clone(),
+            None if self.clock == Timestamp::default() => "the stream has not been read yet".to_owned(),
+            None => format!("a part of the stream is counted only up to {} s ago", behind.as_secs()),
         })
     }
 }
@@ -72,13 +87,13 @@ pub struct Reporter {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Two ends of one question: an observer that stands at `positions` and `clock` answers the other.
+/// Two ends of one question: an observer that stands at `positions` and `clock`, over a store that
+/// perhaps lost something, answers the other.
 pub fn progress(
-    positions: BTreeMap<Partition, u64>,
-    clock: Timestamp,
+    (positions, clock, rebuilding): (BTreeMap<Partition, u64>, Timestamp, Option<String>),
     now: Timestamp,
 ) -> (Reporter, Progress) {
-    let reading = Reading { positions, clock, caught_up_at: now, ..Reading::default() };
+    let reading = Reading { positions, clock, rebuilding, caught_up_at: now, ..Reading::default() };
     let (latest, seen) = watch::channel(reading);
     let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
     (Reporter { latest, questions, waiting: Vec::new() }, Progress { latest: seen, questions: ask })
@@ -157,6 +172,26 @@ impl Reporter {
         lags
     }
 
+    /// The counting goes on from elsewhere: from where the store, which lost something, stands now.
+    pub fn resumed(&self, positions: &BTreeMap<Partition, u64>, clock: Timestamp, loss: Option<String>) {
+        self.latest.send_modify(|reading| {
+            positions.clone_into(&mut reading.positions);
+            (reading.clock, reading.rebuilding) = (clock, loss);
+        });
+    }
+
+    /// What was lost has been counted again, if the clock says so too.
+    pub fn rebuilt(&self, now: Timestamp) {
+        self.latest.send_if_modified(|reading| {
+            let whole = now.since(reading.clock) <= REBUILT_WITHIN && reading.lag() == 0;
+            let was = if whole { reading.rebuilding.take() } else { None };
+            if was.is_some() {
+                tracing::info!("the state is whole again: what it had lost has been counted from the stream");
+            }
+            was.is_some()
+        });
+    }
+
     /// Says why the observer stands still, or that it goes on.
     pub fn fault(&self, fault: Option<String>) {
         self.latest.send_if_modified(|reading| {
@@ -173,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fresh_reading_is_made_after_the_question() {
-        let (mut reporter, progress) = progress(BTreeMap::new(), Timestamp::default(), Timestamp::default());
+        let (mut reporter, progress) = progress(Default::default(), Timestamp::default());
         let asked = tokio::spawn(async move { progress.fresh().await });
         reporter.asked().await;
         let ends = BTreeMap::from([(Partition::EMBEDDED, 7)]);
@@ -191,9 +226,11 @@ mod tests {
     fn nothing_is_judged_while_sounder_itself_is_behind() {
         let at = Timestamp::from_seconds;
         let minute = Duration::from_secs(60);
-        let mut reading = Reading { caught_up_at: at(1000), ..Reading::default() };
+        let mut reading = Reading { caught_up_at: at(1000), clock: at(1000), ..Reading::default() };
         assert_eq!(reading.held(minute, at(1060)), None);
         assert!(reading.held(minute, at(1061)).is_some());
+        let elsewhere = Reading { caught_up_at: at(1061), ..reading.clone() };
+        assert!(elsewhere.held(minute, at(1061)).is_some_and(|reason| reason.contains("up to 61 s ago")));
         reading.waits = Some("no broker answers".into());
         assert!(reading.held(minute, at(1061)).is_some_and(|reason| reason.contains("no broker answers")));
         reading.fault = Some("Redis is away".into());
@@ -202,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_stream_clock_goes_forward_only_and_not_past_its_bound() {
-        let (reporter, _progress) = progress(BTreeMap::new(), Timestamp::default(), Timestamp::default());
+        let (reporter, _progress) = progress(Default::default(), Timestamp::default());
         let at = |s| Some(Timestamp::from_seconds(s));
         let bound = Timestamp::from_seconds(100);
         assert_eq!(reporter.advance(at(50), bound), Timestamp::from_seconds(50));

@@ -1,6 +1,6 @@
 //! The stream → cells: take, apply, move on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::consume::{self, Batch, Consumer, Partition, Positions, Reporter};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::tally::{Account, Apply, Store};
+use crate::tally::{self, Account, Apply, Clocks, Store};
 
 /// Records taken from the stream at once.
 const BATCH_RECORDS_MAX: usize = 2_000;
@@ -47,6 +47,8 @@ pub struct Observation {
     pub clock: Clock,
     /// Who wants to know how far this is.
     pub reporter: Reporter,
+    /// Every partition there is, once that is known.
+    pub partitions: Option<BTreeSet<Partition>>,
 }
 
 /// What an observation does next.
@@ -83,13 +85,19 @@ impl Observation {
             match turn {
                 Turn::Take(batch) => {
                     let batch = batch?;
-                    if self.apply(&batch, shutdown).await == Applied::Interrupted {
-                        return Ok(());
+                    match self.apply(&batch, shutdown).await {
+                        Applied::Whole => {}
+                        Applied::Rewound => self.go_back(shutdown).await?,
+                        Applied::Interrupted => return Ok(()),
                     }
                     let is_full = batch.records.len() >= BATCH_RECORDS_MAX;
                     gathered = Instant::now() + if is_full { Duration::ZERO } else { GATHER };
                 }
-                Turn::Measure => self.measure().await,
+                Turn::Measure => {
+                    if self.measure().await == Applied::Rewound {
+                        self.go_back(shutdown).await?;
+                    }
+                }
                 Turn::Stop => return Ok(()),
             }
         }
@@ -99,15 +107,17 @@ impl Observation {
     async fn apply(&mut self, batch: &Batch, shutdown: &mut watch::Receiver<bool>) -> Applied {
         let now = self.clock.now();
         let latest = now.plus(CLOCK_AHEAD_MAX);
-        let times = || batch.records.iter().filter_map(|taken| Some(taken.record.as_ref()?.time));
-        let (earliest, newest) = (times().min(), times().max());
-        // A batch may span days where little is sent: the clock must not pass what it is to count.
-        let clock = self.consumer.clock(now).map(|clock| earliest.map_or(clock, |time| clock.min(time)));
-        let clock = self.reporter.advance(clock, latest);
+        let newest = batch.records.iter().filter_map(|taken| Some(taken.record.as_ref()?.time)).max();
+        // The clock of the last measurement: what had been applied by then is behind it, and what is
+        // being applied now, in whichever partition, is not.
+        let clock = self.reporter.advance(None, latest);
         let mut apply = Apply::of(batch, clock, &self.registry.load());
         apply.newest = newest.unwrap_or_default().min(latest);
         let started = self.clock.ticks();
-        let Some(account) = self.persist(&apply, shutdown).await else { return Applied::Interrupted };
+        let account = match self.persist(&apply, shutdown).await {
+            Ok(account) => account,
+            Err(short) => return short,
+        };
         self.metrics.apply_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());
         self.count(account);
         self.keep(&apply.positions);
@@ -119,14 +129,15 @@ impl Observation {
         Applied::Whole
     }
 
-    async fn persist(&self, apply: &Apply, shutdown: &mut watch::Receiver<bool>) -> Option<Account> {
+    async fn persist(&self, apply: &Apply, shutdown: &mut watch::Receiver<bool>) -> Result<Account, Applied> {
         let mut wait = RETRY_FIRST;
         loop {
             match self.store.apply(apply).await {
                 Ok(account) => {
                     self.reporter.fault(None);
-                    return Some(account);
+                    return Ok(account);
                 }
+                Err(tally::Error::Rewound) => return Err(Applied::Rewound),
                 Err(error) => {
                     tracing::warn!(%error, "failed to apply a batch; nothing is lost, it is tried again");
                     self.reporter.fault(Some(error.to_string()));
@@ -134,9 +145,30 @@ impl Observation {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
-                _ = shutdown.wait_for(|stop| *stop) => return None,
+                _ = shutdown.wait_for(|stop| *stop) => return Err(Applied::Interrupted),
             }
         }
+    }
+
+    /// Goes on from where the store stands after it lost something.
+    async fn go_back(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<(), consume::Error> {
+        let mut wait = RETRY_FIRST;
+        let resume = loop {
+            match self.store.resume().await {
+                Ok(resume) => break resume,
+                Err(error) => self.reporter.fault(Some(error.to_string())),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
+                _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+            }
+        };
+        self.reporter.fault(None);
+        tracing::warn!(loss = resume.loss, "the stream is read again from the store's positions");
+        self.reporter.resumed(&resume.positions, resume.clock, resume.loss);
+        *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = resume.positions;
+        self.partitions = None;
+        self.consumer.go_back(&self.positions)
     }
 
     fn count(&self, account: Account) {
@@ -153,7 +185,7 @@ impl Observation {
         }
     }
 
-    async fn measure(&mut self) {
+    async fn measure(&mut self) -> Applied {
         // Other observers move positions too, and may hand their partitions over at any time.
         match self.store.positions().await {
             Ok(positions) => self.keep(&positions),
@@ -161,10 +193,39 @@ impl Observation {
         }
         let now = self.clock.now();
         // All that was taken is applied, so the clock may pass it.
-        self.reporter.advance(self.consumer.clock(now), now.plus(CLOCK_AHEAD_MAX));
+        let advanced = self.advance(now).await;
         let (ends, waits) = (self.consumer.ends(), self.consumer.ready().err());
         for (topic, lag) in self.reporter.measured(ends, waits, now) {
             self.metrics.consumer_lag.with_label_values(&[topic]).set(lag);
+        }
+        if self.consumer.caught_up() {
+            self.reporter.rebuilt(now);
+        }
+        advanced
+    }
+
+    /// Notes how far this observer's partitions are, and learns how far all of them are.
+    async fn advance(&mut self, now: Timestamp) -> Applied {
+        let listed = self.partitions.is_none();
+        if listed {
+            match self.consumer.partitions().await {
+                Ok(partitions) => self.partitions = Some(partitions),
+                Err(error) => tracing::debug!(%error, "failed to list the partitions"),
+            }
+        }
+        let Some(partitions) = &self.partitions else { return Applied::Whole };
+        let mut times: BTreeMap<_, _> = partitions.iter().map(|partition| (*partition, None)).collect();
+        times.extend(self.consumer.clocks(now));
+        match self.store.advance(&Clocks { times, listed }).await {
+            Ok(clock) => {
+                self.reporter.advance(Some(clock), now.plus(CLOCK_AHEAD_MAX));
+                Applied::Whole
+            }
+            Err(tally::Error::Rewound) => Applied::Rewound,
+            Err(error) => {
+                tracing::debug!(%error, "failed to move the stream clock");
+                Applied::Whole
+            }
         }
     }
 }
@@ -178,13 +239,14 @@ async fn take(consumer: &mut Consumer, gathered: Instant) -> Result<Batch, consu
 #[derive(PartialEq)]
 enum Applied {
     Whole,
+    /// Not at all: the store's positions were moved back.
+    Rewound,
     Interrupted,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::config;
     use crate::consume::{Progress, progress};
     use crate::event::{Body, ConnectionId, Event, EventId, Number, Provider, Record, Send};
@@ -209,7 +271,7 @@ mod tests {
     }
 
     fn observation(log: &Log, store: &Store, clock: Clock) -> (Observation, Progress) {
-        let (reporter, progress) = progress(BTreeMap::new(), Timestamp::default(), clock.now());
+        let (reporter, progress) = progress(Default::default(), clock.now());
         let observation = Observation {
             consumer: Consumer::embedded(log.clone(), 0),
             positions: Positions::default(),
@@ -220,6 +282,7 @@ mod tests {
             metrics: Metrics::new().unwrap(),
             clock,
             reporter,
+            partitions: None,
         };
         (observation, progress)
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::config::Secret;
+use crate::config::{self, Secret};
 use crate::consume::Partition;
 
 pub use cell::{CellId, CellKey};
@@ -142,6 +142,26 @@ pub struct Put {
     pub value: Option<Bytes>,
 }
 
+/// Where the counting goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// The next record to apply, by partition; one that is missing is read from its beginning.
+    pub positions: BTreeMap<Partition, u64>,
+    /// The stream clock there.
+    pub clock: Timestamp,
+    /// What the store lost, as a sentence, if that is news.
+    pub loss: Option<String>,
+}
+
+/// How far partitions have been applied.
+#[derive(Clone, Debug, Default)]
+pub struct Clocks {
+    /// No record of the partition from before this is still to come; `None` where it is not known here.
+    pub times: BTreeMap<Partition, Option<Timestamp>>,
+    /// Whether these are all the partitions there are, just listed.
+    pub listed: bool,
+}
+
 /// Where the state is kept. Cheap to clone; the clones are one store.
 #[derive(Clone, Debug)]
 pub enum Store {
@@ -161,6 +181,12 @@ pub enum Error {
     /// The store answers, but not as it must; a person has to look.
     #[error("failed to use the state store: {0}")]
     Unusable(String),
+    /// The store lost something, and the positions were moved back: [`Store::resume`] says where to.
+    #[error("the state store may have lost something: its stream is read again from an earlier position")]
+    Rewound,
+    /// Another observer evaluates by now.
+    #[error("another observer has taken the evaluation over")]
+    Fenced,
 }
 
 impl Store {
@@ -178,8 +204,8 @@ impl Store {
     ///
     /// # Errors
     /// When Redis cannot be reached, is too old, may evict keys, or holds a state with other slots.
-    pub async fn redis(url: &Secret, key_prefix: &str, slots: u16) -> Result<Self, Error> {
-        redis::Redis::connect(url, key_prefix, slots).await.map(Self::Redis)
+    pub async fn redis(redis: &config::Redis, slots: u16) -> Result<Self, Error> {
+        redis::Redis::connect(redis, slots).await.map(Self::Redis)
     }
 
     /// What the Redis at `url` says of itself, as a sentence; changes nothing there.
@@ -201,7 +227,7 @@ impl Store {
         }
     }
 
-    /// Where to go on in each partition; empty for an empty store.
+    /// Where to go on in each partition, as anybody may ask; empty for an empty store.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -209,6 +235,34 @@ impl Store {
         match self {
             Self::Embedded(store) => store.positions().await,
             Self::Redis(store) => store.positions().await,
+        }
+    }
+
+    /// Where to go on. Only who goes on from there may [apply](Self::apply): whenever the positions are
+    /// moved back, batches are refused with [`Error::Rewound`] until this is asked again.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn resume(&self) -> Result<Resume, Error> {
+        match self {
+            Self::Embedded(store) => store.resume().await,
+            Self::Redis(store) => store.resume().await,
+        }
+    }
+
+    /// Notes how far partitions have been applied (none: somebody else may know) and returns the stream
+    /// clock, the least of all there are.
+    ///
+    /// # Errors
+    /// When the store did not take it, or the positions were moved back.
+    pub async fn advance(&self, clocks: &Clocks) -> Result<Timestamp, Error> {
+        match self {
+            // One observer reads every partition; until it knows them all, there is no clock.
+            Self::Embedded(_) => {
+                let known: Option<Vec<Timestamp>> = clocks.times.values().copied().collect();
+                Ok(known.unwrap_or_default().into_iter().min().unwrap_or_default())
+            }
+            Self::Redis(store) => store.advance(clocks).await,
         }
     }
 
@@ -263,7 +317,18 @@ impl Store {
     pub async fn save(&self, puts: Vec<Put>) -> Result<(), Error> {
         match self {
             Self::Embedded(store) => store.save(puts).await,
-            Self::Redis(store) => store.save(puts).await,
+            Self::Redis(store) => store.save(puts, None).await,
+        }
+    }
+
+    /// The same, if nobody has been given a newer [lease](Self::lease) since this token.
+    ///
+    /// # Errors
+    /// As [`Store::save`], and [`Error::Fenced`] where somebody has.
+    pub async fn save_as(&self, token: u64, puts: Vec<Put>) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.save(puts).await,
+            Self::Redis(store) => store.save(puts, Some(token)).await,
         }
     }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod cli;
 mod faults;
+mod loss;
 mod story;
 mod sends;
 mod stream;

@@ -159,7 +159,7 @@ async fn everything_is_read_back_once_and_in_order(stream: &Stream) {
 /// Goes on taking until the consumer knows that there is nothing more.
 async fn settle(consumer: &mut Consumer, now: Timestamp) {
     let wait = async {
-        while !(consumer.caught_up() && consumer.clock(now) == Some(now)) {
+        while !(consumer.caught_up() && consumer.clocks(now).values().all(|clock| *clock == Some(now))) {
             // Nothing comes, but asking is what serves the callbacks.
             let more = tokio::time::timeout(Duration::from_millis(50), consumer.next(17)).await;
             assert!(more.is_err(), "a record came twice");

@@ -32,7 +32,7 @@ const START: i64 = 20_000 * DAY;
 /// A place for a store, which can be opened again.
 enum Place {
     Directory(tempfile::TempDir),
-    Redis { prefix: String, slots: u16 },
+    Redis { url: String, prefix: String, slots: u16 },
 }
 
 impl Place {
@@ -41,21 +41,37 @@ impl Place {
     }
 
     fn redis(slots: u16) -> Self {
-        Self::Redis { prefix: harness::unique("tally"), slots }
+        Self::redis_at(harness::redis_url(), slots)
+    }
+
+    fn redis_at(url: String, slots: u16) -> Self {
+        Self::Redis { url, prefix: harness::unique("tally"), slots }
     }
 
     async fn open(&self) -> Store {
         match self {
             Self::Directory(dir) => Store::embedded(&dir.path().join("state")).unwrap(),
-            Self::Redis { prefix, slots } => {
-                Store::redis(&Secret::new(harness::redis_url()), prefix, *slots).await.unwrap()
-            }
+            Self::Redis { url, prefix, slots } => Store::redis(&redis_at(url, prefix), *slots).await.unwrap(),
         }
+    }
+}
+
+fn redis_at(url: &str, prefix: &str) -> config::Redis {
+    config::Redis {
+        url: Secret::new(url.into()),
+        key_prefix: prefix.into(),
+        rewind: Duration::from_secs(600),
     }
 }
 
 macro_rules! contract {
     ($($test:ident)+) => {
+        #[tokio::test]
+        async fn a_cluster_keeps_the_contract_too() {
+            let cluster = harness::Cluster::start().await;
+            $($test(Place::redis_at(cluster.url(), 16)).await;)+
+        }
+
         mod embedded { $(#[tokio::test] async fn $test() { super::$test(super::Place::directory()).await })+ }
         mod redis { $(#[tokio::test] async fn $test() { super::$test(super::Place::redis(1)).await })+ }
         mod redis_in_slots { $(#[tokio::test] async fn $test() { super::$test(super::Place::redis(5)).await })+ }
@@ -132,7 +148,9 @@ async fn a_dropped_minute_is_never_written_again(place: Place) {
     let cells = cells(&store).await;
     assert!(cells.iter().flat_map(|(_, cell)| cell.buckets()).all(|(b, _)| matches!(b, Bucket::Hour(_))));
     assert_eq!((total(&cells, 1), total(&cells, 2)), (Counters::default(), counted(Counter::SENT, 1)));
-    if let Place::Redis { prefix, .. } = &place {
+    if let Place::Redis { prefix, url, .. } = &place
+        && *url == harness::redis_url()
+    {
         assert_eq!(keys(&format!("{prefix}:*:m:*")).await, Vec::<String>::new());
     }
     store.expire(at(32 * DAY)).await.unwrap();
@@ -260,11 +278,11 @@ async fn slots_are_fixed_and_lost_functions_come_back() {
     let place = Place::redis(1);
     let store = place.open().await;
     let Place::Redis { prefix, .. } = &place else { unreachable!() };
-    let url = Secret::new(harness::redis_url());
-    let told = Store::redis(&url, prefix, 2).await.unwrap_err().to_string();
+    let url = harness::redis_url();
+    let told = Store::redis(&redis_at(&url, prefix), 2).await.unwrap_err().to_string();
     assert!(told.contains("slots 1, not 2; set state.slots"), "{told}");
     let mut connection =
-        ::redis::Client::open(url.expose()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     ::redis::cmd("FUNCTION").arg("DELETE").arg("sounder_v1").exec_async(&mut connection).await.unwrap();
     assert_eq!(store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap().applied, 1);
 }
@@ -303,8 +321,8 @@ async fn a_directory_of_another_format_is_refused() {
 
 #[tokio::test]
 async fn a_redis_that_does_not_answer_is_said_so_without_its_password() {
-    let url = Secret::new("redis://:hunter2@127.0.0.1:1".into());
-    let error = Store::redis(&url, "sounder", 1).await.unwrap_err();
+    let nobody = redis_at("redis://:hunter2@127.0.0.1:1", "sounder");
+    let error = Store::redis(&nobody, 1).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
@@ -362,7 +380,7 @@ impl Says {
 #[derive(Clone, Debug)]
 struct History {
     facts: Vec<Fact>,
-    tellings: [Telling; 3],
+    tellings: [Telling; 4],
 }
 
 /// Which fact comes when (each at least once), where batches end, and the clock of each batch.
@@ -400,7 +418,7 @@ fn histories() -> impl Strategy<Value = History> {
         (0..6_u8, 0..SPAN, says).prop_map(|(message, received, says)| Fact { message, received, says });
     prop::collection::vec(fact, 1..40).prop_flat_map(|facts| {
         let telling = telling(facts.len());
-        (Just(facts), [telling.clone(), telling.clone(), telling])
+        (Just(facts), [telling.clone(), telling.clone(), telling.clone(), telling])
             .prop_map(|(facts, tellings)| History { facts, tellings })
     })
 }
@@ -416,7 +434,8 @@ fn telling(facts: usize) -> impl Strategy<Value = Telling> + Clone {
 #[test]
 fn any_telling_of_a_history_gives_the_cells_of_its_definition() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let places = [Place::directory(), Place::redis(1), Place::redis(3)];
+    let cluster = runtime.block_on(harness::Cluster::start());
+    let places = [Place::directory(), Place::redis(1), Place::redis(3), Place::redis_at(cluster.url(), 16)];
     let stores: Vec<Store> = runtime.block_on(async {
         let mut stores = Vec::new();
         for place in &places {
@@ -424,7 +443,7 @@ fn any_telling_of_a_history_gives_the_cells_of_its_definition() {
         }
         stores
     });
-    let mirrors = [Mirror::default(), Mirror::default(), Mirror::default()];
+    let mirrors: [Mirror; 4] = Default::default();
     let config = ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() };
     let cases = AtomicU32::new(0);
     TestRunner::new(config)

@@ -43,6 +43,8 @@ pub(super) struct Disk {
     pub(super) documents: Keyspace,
     /// Message states by day.
     pub(super) generations: BTreeMap<u32, Keyspace>,
+    /// Where a damaged directory was moved to when this one was made in its place.
+    pub(super) moved_to: Option<PathBuf>,
 }
 
 impl Disk {
@@ -55,13 +57,14 @@ impl Disk {
                 let aside = move_aside(dir)?;
                 tracing::warn!(
                     state.dir = %dir.display(), state.moved_to = %aside.display(), %why,
-                    "the state is damaged and was moved aside: cells are counted again from the stream; \
-                     incidents and alerts not yet sent start anew"
+                    "the state is damaged and was moved aside: cells are counted again from the stream, \
+                     and incidents come back from it"
                 );
-                Self::open_as_is(dir).map_err(|refusal| match refusal {
+                let fresh = Self::open_as_is(dir).map_err(|refusal| match refusal {
                     Refusal::Told(error) => error,
                     Refusal::Damaged(why) => Error::Unusable(why),
-                })
+                })?;
+                Ok(Self { moved_to: Some(aside), ..fresh })
             }
         }
     }
@@ -97,6 +100,7 @@ impl Disk {
             hours: named("hours")?,
             documents: named("documents")?,
             generations,
+            moved_to: None,
             db,
         })
     }

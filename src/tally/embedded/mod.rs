@@ -4,6 +4,7 @@
 //! holds message states, cells, account and positions: after a crash the directory shows an older
 //! moment, whole, and the stream is read again from there. Must never hold a lock across an await.
 
+mod changes;
 mod disk;
 mod state;
 
@@ -18,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::consume::Partition;
 
 use super::mirror::Mirror;
-use super::{Account, Apply, Error, Put, Table};
+use super::{Account, Apply, Error, Put, Resume, Table};
 use state::State;
 
 /// A handle on the state; `None` behind the lock once it is closed.
@@ -43,6 +44,10 @@ impl Embedded {
 
     pub(super) async fn positions(&self) -> Result<BTreeMap<Partition, u64>, Error> {
         self.with(|state| Ok(state.positions().clone())).await
+    }
+
+    pub(super) async fn resume(&self) -> Result<Resume, Error> {
+        self.with(|state| Ok(state.resume())).await
     }
 
     pub(super) async fn account(&self) -> Result<BTreeMap<Partition, Account>, Error> {

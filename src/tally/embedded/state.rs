@@ -3,12 +3,13 @@
 //! Every call first writes, then changes what is in memory, so that a call that fails changes
 //! neither. Must never forget a message by anything but the stream clock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
 
+use super::changes::Log;
 use super::disk::{self, Disk, unusable};
 use crate::clock::Timestamp;
 use crate::consume::Partition;
@@ -17,10 +18,8 @@ use crate::tally::mirror::Delta;
 use crate::tally::window::{
     Bucket, CORRECTED_FOR, Cell, Cells, Counters, buckets_of, oldest_hour, oldest_minute,
 };
-use crate::tally::{Account, Apply, CellId, CellKey, Contribution, Error, Put, Table};
+use crate::tally::{Account, Apply, CellId, CellKey, Contribution, Error, Put, Resume, Table};
 
-/// Changes of buckets that are remembered for mirrors; one that is further behind reads everything.
-const LOG_MAX: usize = 1 << 20;
 /// Batches after which the engine is told to make everything durable; the stream has what is lost.
 const BATCHES_PER_SYNC: u32 = 256;
 /// Seconds of a generation.
@@ -37,15 +36,6 @@ pub(super) struct State {
     account: BTreeMap<Partition, Account>,
     log: Log,
     unsynced: u32,
-}
-
-/// Which buckets changed, in order.
-struct Log {
-    /// Stands for this opening of the store, so that no mirror goes on with another's sequence.
-    born: u64,
-    /// How many entries there have ever been.
-    seen: u64,
-    entries: VecDeque<(CellId, Bucket)>,
 }
 
 /// A message met while a batch is planned.
@@ -80,7 +70,7 @@ impl State {
             clock: Timestamp::default(),
             positions: BTreeMap::new(),
             account: BTreeMap::new(),
-            log: Log { born: rand::random::<u64>() | 1, seen: 0, entries: VecDeque::new() },
+            log: Log::new(),
             unsynced: 0,
         };
         state.read_meta()?;
@@ -119,6 +109,17 @@ impl State {
 
     pub(super) fn positions(&self) -> &BTreeMap<Partition, u64> {
         &self.positions
+    }
+
+    pub(super) fn resume(&mut self) -> Resume {
+        let moved = self.disk.moved_to.take();
+        let loss = moved.map(|to| {
+            format!(
+                "the state was damaged and is now in {}: it is counted from the beginning of the stream, and incidents come back from it",
+                to.display()
+            )
+        });
+        Resume { positions: self.positions.clone(), clock: self.clock, loss }
     }
 
     pub(super) fn account(&self) -> &BTreeMap<Partition, Account> {
@@ -377,14 +378,4 @@ fn change(
 /// The first generation whose messages are remembered: it is over four days after its last second.
 fn oldest_generation(clock: Timestamp) -> u32 {
     clock.minus(CORRECTED_FOR).seconds() / DAY
-}
-
-impl Log {
-    fn push(&mut self, cell: CellId, bucket: Bucket) {
-        if self.entries.len() == LOG_MAX {
-            self.entries.pop_front();
-        }
-        self.entries.push_back((cell, bucket));
-        self.seen += 1;
-    }
 }

@@ -23,8 +23,32 @@ local KEY, FIELD = 4, 5
 -- if that is not the newest's, or false.
 local CHANGED, HOME, OLD = 6, 7, 8
 
+-- Minutes of which the positions are remembered, to be gone back to.
+local TRAIL_MAX = 400
+
 local function decimal(number)
   return string.format('%.0f', number)
+end
+
+-- This Redis process' id, and whether it is a cluster's node. Another process that holds the same
+-- state may have lost its last moments.
+local run, clustered
+local function run_id()
+  if not run then
+    local info = redis.call('INFO', 'server')
+    run = string.match(info, 'run_id:(%x+)')
+    clustered = string.find(info, 'redis_mode:cluster', 1, true) ~= nil
+  end
+  return run
+end
+
+-- True while a cluster moves our slot to another node: some keys are here and some are there, and what
+-- is not here would be taken for new.
+local function is_moving(base)
+  run_id()
+  if not clustered then return false end
+  local slot = redis.call('CLUSTER', 'KEYSLOT', base)
+  return string.find(redis.call('CLUSTER', 'NODES'), '[' .. decimal(slot) .. '-', 1, true) ~= nil
 end
 
 -- What an outcome counts as: the index of its counter.
@@ -231,6 +255,118 @@ local function apply(keys, args)
   return answer
 end
 
+-- Remembers, once a minute, where the positions stand: an entry of minute M has all that was applied
+-- before M. Wherever less was kept than Redis had said, the positions go back along this trail.
+local function leave_trail(base, seconds)
+  local trail, minute = base .. 'trail', math.floor(seconds / 60)
+  if redis.call('HEXISTS', trail, minute) == 1 then return end
+  redis.call('HSET', trail, minute, cjson.encode(redis.call('HGETALL', base .. 'positions')))
+  local over = redis.call('HLEN', trail) - TRAIL_MAX
+  if over <= 0 then return end
+  local minutes = redis.call('HKEYS', trail)
+  table.sort(minutes, function(a, b) return tonumber(a) < tonumber(b) end)
+  for i = 1, over do redis.call('HDEL', trail, minutes[i]) end
+end
+
+-- Applies a batch, unless the slot lost something, or the positions were moved back (another epoch)
+-- since the caller read them. args: the epoch where positions are moved, else nothing; then apply's.
+local function apply_guarded(keys, args)
+  local base, epoch = keys[1], table.remove(args, 1)
+  local meta = redis.call('HMGET', base .. 'meta', 'run', 'epoch')
+  if meta[1] ~= run_id() then return redis.error_reply('SOUNDERLOST another Redis') end
+  if epoch ~= '' and meta[2] ~= epoch then return redis.error_reply('SOUNDERREWOUND other positions') end
+  local seconds = tonumber(redis.call('TIME')[1])
+  -- Before the batch, so that the entry holds nothing of its own minute.
+  if epoch ~= '' then leave_trail(base, seconds) end
+  redis.call('HSET', base .. 'meta', 'at', seconds)
+  return apply(keys, args)
+end
+
+-- Refuses to touch a slot that lost something.
+local function guarded(inner)
+  return function(keys, args)
+    if redis.call('HGET', keys[1] .. 'meta', 'run') ~= run_id() then
+      return redis.error_reply('SOUNDERLOST another Redis')
+    end
+    redis.call('HSET', keys[1] .. 'meta', 'at', redis.call('TIME')[1])
+    return inner(keys, args)
+  end
+end
+
+-- What is known of a slot: the id of this Redis, then its meta.
+local function look(keys)
+  return { run_id(), redis.call('HGETALL', keys[1] .. 'meta') }
+end
+
+-- Takes a slot into use, as it is, on this Redis. args: format, slots, a new `born`, at which every
+-- mirror reads the slot anew.
+local function adopt(keys, args)
+  local meta = keys[1] .. 'meta'
+  redis.call('HSETNX', meta, 'format', args[1])
+  redis.call('HSETNX', meta, 'slots', args[2])
+  return redis.call('HSET', meta, 'born', args[3], 'run', run_id())
+end
+
+-- Moves the positions back to where they stood before a second of time, or, told none or one that is
+-- older than the trail, to the beginning of the stream. args: that second or nothing, a new epoch.
+local function rewind(keys, args)
+  local base = keys[1]
+  local trail, chosen = base .. 'trail', nil
+  local minutes = redis.call('HKEYS', trail)
+  for i = 1, #minutes do
+    local minute = tonumber(minutes[i])
+    if args[1] ~= '' and minute * 60 <= tonumber(args[1]) and minute > (chosen or -1) then chosen = minute end
+  end
+  for i = 1, #minutes do
+    -- What comes after is no longer true of what will have been applied again.
+    if tonumber(minutes[i]) > (chosen or -1) then redis.call('HDEL', trail, minutes[i]) end
+  end
+  local now = redis.call('HGETALL', base .. 'positions')
+  redis.call('DEL', base .. 'positions')
+  if chosen then
+    local stood, current = cjson.decode(redis.call('HGET', trail, chosen)), {}
+    for i = 1, #now, 2 do current[now[i]] = now[i + 1] end
+    for i = 1, #stood, 2 do
+      local here = current[stood[i]]
+      if here then
+        local place = tonumber(here) < tonumber(stood[i + 1]) and here or stood[i + 1]
+        redis.call('HSET', base .. 'positions', stood[i], place)
+      end
+    end
+  else
+    redis.call('DEL', base .. 'clocks')
+  end
+  redis.call('HSET', base .. 'meta', 'epoch', args[2], 'loss', chosen and 'moments' or 'everything')
+  return chosen or false
+end
+
+-- Notes how far partitions are, and returns the stream clock: the least of all of them. args: the
+-- epoch, whether the partitions named are all there are; then each name with its ms, or nothing.
+local function advance(keys, args)
+  local base, clocks = keys[1], keys[1] .. 'clocks'
+  if redis.call('HGET', base .. 'meta', 'epoch') ~= args[1] then
+    return redis.error_reply('SOUNDERREWOUND other positions')
+  end
+  local named = {}
+  for i = 3, #args, 2 do
+    named[args[i]] = true
+    if args[i + 1] == '' then
+      redis.call('HSETNX', clocks, args[i], 0)
+    else
+      redis.call('HSET', clocks, args[i], args[i + 1])
+    end
+  end
+  local flat, least = redis.call('HGETALL', clocks), nil
+  for i = 1, #flat, 2 do
+    if args[2] == 'all' and not named[flat[i]] then
+      redis.call('HDEL', clocks, flat[i])
+    else
+      least = math.min(least or tonumber(flat[i + 1]), tonumber(flat[i + 1]))
+    end
+  end
+  return decimal(least or 0)
+end
+
 -- Raises the stream clock; returns the generations there are, each once.
 local function raise(keys, args)
   local base = keys[1]
@@ -239,15 +375,52 @@ local function raise(keys, args)
   return { decimal(clock), redis.call('HGETALL', base .. 'gens') }
 end
 
--- Takes or renews the lease; returns its fencing token, or nothing when another holds it.
+-- Takes or renews the lease; returns its fencing token, or nothing when another holds it. Tokens grow
+-- also where an earlier one was lost with the state.
 local function lease(keys, args)
   local base, holder = keys[1], redis.call('GET', keys[1] .. 'lease')
   if holder and holder ~= args[1] then return false end
-  if not holder then redis.call('INCR', base .. 'fence') end
+  if not holder then
+    local time = redis.call('TIME')
+    local millis = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    local token = math.max(tonumber(redis.call('GET', base .. 'fence') or 0) + 1, millis)
+    redis.call('SET', base .. 'fence', decimal(token))
+  end
   redis.call('SET', base .. 'lease', args[1], 'PX', args[2])
   return tonumber(redis.call('GET', base .. 'fence'))
 end
 
-redis.register_function('sounder_v1_apply', apply)
-redis.register_function('sounder_v1_raise', raise)
-redis.register_function('sounder_v1_lease', lease)
+-- Changes documents. args: the fencing token that must be the newest, or nothing; then for each its
+-- table, its key, and either 1 and the document, or 0 and nothing.
+local function save(keys, args)
+  local base = keys[1]
+  if args[1] ~= '' and redis.call('GET', base .. 'fence') ~= args[1] then
+    return redis.error_reply('SOUNDERFENCED another evaluator')
+  end
+  for i = 2, #args, 4 do
+    local table_key = base .. 'doc:' .. args[i]
+    if args[i + 2] == '1' then
+      redis.call('HSET', table_key, args[i + 1], args[i + 3])
+    else
+      redis.call('HDEL', table_key, args[i + 1])
+    end
+  end
+  return redis.status_reply('OK')
+end
+
+-- Registers a function that waits for a moving slot to arrive.
+local function register(name, inner)
+  redis.register_function('sounder_v1_' .. name, function(keys, args)
+    if is_moving(keys[1]) then return redis.error_reply('TRYAGAIN the slot is moving') end
+    return inner(keys, args)
+  end)
+end
+
+register('apply', apply_guarded)
+register('look', look)
+register('adopt', adopt)
+register('rewind', rewind)
+register('advance', guarded(advance))
+register('raise', guarded(raise))
+register('lease', guarded(lease))
+register('save', guarded(save))

@@ -4,38 +4,41 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `meta` | format, slots, born, stream clock, sequence |
+//! | `meta` | format, slots, born, stream clock, sequence; which Redis wrote it last, and when; in slot 0 the positions' epoch |
 //! | `gens` | shard bits and messages of each day's generation |
 //! | `g:<day>:<shard>` | 8 bytes of a message's digest → outcome, cohort, placement |
 //! | `m:<cell>:<hour>`, `h:<cell>:<day>` | minute or hour × 17 + counter → messages |
 //! | `dirty` | every bucket hash, scored by the sequence that last changed it |
 //! | `cells` | cell id → its key as JSON |
 //! | `positions`, `account` | by partition; an account is summed over the slots |
+//! | `clocks` | in slot 0, by partition: how far it is, in ms |
+//! | `trail` | in slot 0, by minute: where the positions stood |
 //! | `doc:<table>`, `lease`, `fence` | documents and the evaluator's lease, in slot 0 |
 //!
 //! Must never take a change from another mirror: each follows the sequence by itself.
 
 mod connect;
+mod loss;
 mod packing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::redis::aio::ConnectionManager;
 use ::redis::{Cmd, FromRedisValue, Pipeline, RedisError};
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::config::Secret;
+use crate::config;
 use crate::consume::Partition;
 
 use super::mirror::{Delta, Following, Mirror};
 use super::window::{CORRECTED_FOR, oldest_hour, oldest_minute};
 use super::{Account, Apply, CellId, CellKey, Error, Put, Table};
 pub(super) use connect::probe;
-use connect::sort;
+use connect::{Link, sort};
 use packing::BucketHash;
 
 /// Keys of one pipelined request.
@@ -44,9 +47,16 @@ const KEYS_MAX: usize = 1_000;
 /// A connection to the state; it comes back by itself after a failure.
 #[derive(Clone)]
 pub struct Redis {
-    connection: ConnectionManager,
+    link: Link,
     /// `{prefix}:{slot}:` of each slot.
     bases: Arc<[String]>,
+    /// How far back the positions go when this Redis may have lost its last moments.
+    rewind: Duration,
+    /// What stands in `meta.epoch` since the positions were last read to be gone on from; whoever
+    /// moves them back writes another.
+    epoch: Arc<Mutex<String>>,
+    /// True once a loss was found here that nobody has been told of.
+    noticed: Arc<AtomicBool>,
     /// The oldest hour that is kept when buckets were last dropped; they change once an hour.
     expired: Arc<Mutex<(u32, u32)>>,
 }
@@ -58,18 +68,22 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
-    pub(super) async fn connect(url: &Secret, key_prefix: &str, slots: u16) -> Result<Self, Error> {
-        let bases: Arc<[String]> =
-            (0..slots.max(1)).map(|slot| format!("{key_prefix}:{{{slot}}}:")).collect();
-        let mut connection = connect::connect(url).await?;
-        connect::prepare(&mut connection, &bases).await?;
-        Ok(Self { connection, bases, expired: Arc::default() })
+    pub(super) async fn connect(redis: &config::Redis, slots: u16) -> Result<Self, Error> {
+        let base = |slot| format!("{}:{{{slot}}}:", redis.key_prefix);
+        let bases: Arc<[String]> = (0..slots.max(1)).map(base).collect();
+        let mut link = connect::connect(&redis.url).await?;
+        connect::load_functions(&mut link).await?;
+        let (epoch, noticed, expired) = Default::default();
+        let store = Self { link, bases, rewind: redis.rewind, epoch, noticed, expired };
+        store.recover().await?;
+        Ok(store)
     }
 
     pub(super) async fn apply(&self, batch: &Apply) -> Result<Account, Error> {
         let mut sum = Account::default();
         for call in packing::calls(batch, self.bases.len()) {
             let mut fcall = self.fcall("sounder_v1_apply", call.slot);
+            fcall.arg(if call.moves { self.epoch() } else { String::new() });
             for arg in &call.args {
                 fcall.arg(arg.as_slice());
             }
@@ -245,20 +259,17 @@ impl Redis {
         }
     }
 
-    pub(super) async fn save(&self, puts: Vec<Put>) -> Result<(), Error> {
+    pub(super) async fn save(&self, puts: Vec<Put>, token: Option<u64>) -> Result<(), Error> {
         if puts.is_empty() {
             return Ok(());
         }
-        let mut pipe = ::redis::pipe();
-        pipe.atomic();
-        for put in puts {
-            let table = self.documents(put.table);
-            match put.value {
-                Some(value) => pipe.hset(table, put.key, &value[..]).ignore(),
-                None => pipe.hdel(table, put.key).ignore(),
-            };
+        let mut save = self.fcall("sounder_v1_save", 0);
+        save.arg(token.map(|token| token.to_string()).unwrap_or_default());
+        for put in &puts {
+            save.arg(put.table.name()).arg(&put.key);
+            save.arg(u8::from(put.value.is_some())).arg(put.value.as_deref().unwrap_or_default());
         }
-        self.ask_all(&pipe).await
+        self.call(&save).await
     }
 
     pub(super) async fn load(&self, table: Table) -> Result<BTreeMap<String, Bytes>, Error> {
@@ -289,24 +300,26 @@ impl Redis {
         cmd
     }
 
-    /// Calls one of our functions; brings them back first where Redis was restarted without them.
+    /// Calls one of our functions. Where Redis was restarted without them they are brought back
+    /// first; where it lost what it held, the positions are moved back and the call is refused.
     async fn call<T: FromRedisValue>(&self, fcall: &Cmd) -> Result<T, Error> {
-        let mut connection = self.connection.clone();
-        let answer: Result<T, RedisError> = fcall.query_async(&mut connection).await;
-        match answer {
-            Err(error) if connect::is_function_missing(&error) => {
-                connect::prepare(&mut connection, &self.bases).await?;
-                fcall.query_async(&mut connection).await.map_err(sort)
-            }
-            answer => answer.map_err(sort),
+        let mut link = self.link.clone();
+        let mut answer: Result<T, RedisError> = fcall.query_async(&mut link).await;
+        if answer.as_ref().is_err_and(connect::is_function_missing) {
+            connect::load_functions(&mut link).await?;
+            answer = fcall.query_async(&mut link).await;
         }
+        if answer.as_ref().is_err_and(connect::is_lost) {
+            self.recover().await?;
+        }
+        answer.map_err(sort)
     }
 
     async fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Error> {
-        cmd.query_async(&mut self.connection.clone()).await.map_err(sort)
+        cmd.query_async(&mut self.link.clone()).await.map_err(sort)
     }
 
     async fn ask_all<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
-        pipe.query_async(&mut self.connection.clone()).await.map_err(sort)
+        pipe.query_async(&mut self.link.clone()).await.map_err(sort)
     }
 }

@@ -14,6 +14,8 @@ const TOUCHES_MAX: usize = 5_000;
 pub(super) struct Call {
     /// The slot it goes to.
     pub(super) slot: usize,
+    /// Whether it moves positions.
+    pub(super) moves: bool,
     /// As `functions.lua` takes them.
     pub(super) args: Vec<Vec<u8>>,
 }
@@ -29,17 +31,17 @@ pub(super) fn calls(batch: &Apply, slots: usize) -> Vec<Call> {
     let mut calls = Vec::new();
     for (slot, touches) in by_slot.iter().enumerate().skip(1) {
         for touches in touches.chunks(TOUCHES_MAX) {
-            calls.push(Call { slot, args: args(batch, touches, None, &keys) });
+            calls.push(Call { slot, moves: false, args: args(batch, touches, None, &keys) });
         }
     }
     // Slot 0 holds the positions, so it comes last, also when it has no touches.
     let mut rest: &[_] = &by_slot[0];
     while rest.len() > TOUCHES_MAX {
         let (touches, more) = rest.split_at(TOUCHES_MAX);
-        calls.push(Call { slot: 0, args: args(batch, touches, None, &keys) });
+        calls.push(Call { slot: 0, moves: false, args: args(batch, touches, None, &keys) });
         rest = more;
     }
-    calls.push(Call { slot: 0, args: args(batch, rest, Some(batch), &keys) });
+    calls.push(Call { slot: 0, moves: true, args: args(batch, rest, Some(batch), &keys) });
     calls
 }
 
@@ -96,7 +98,7 @@ fn text(number: impl ToString) -> Vec<u8> {
 }
 
 /// A partition as fields name it: topic's number, a point, index.
-fn partition_name(partition: Partition) -> String {
+pub(super) fn partition_name(partition: Partition) -> String {
     format!("{}.{}", partition.topic.number(), partition.index)
 }
 

@@ -1,0 +1,185 @@
+//! A Redis that loses something: noticed at the next write, gone back for, counted once all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sounder::clock::Timestamp;
+use sounder::config::{self, Secret};
+use sounder::consume::Partition;
+use sounder::tally::{Apply, Clocks, Error, Resume, Store};
+
+use crate::harness::{self, Cluster, OwnRedis, Setting, TWILIO_NUMBER, eventually};
+
+/// Slow enough to be interrupted, with repetitions and out of order.
+const LONG: &str = "--messages 6000 --rate 1500 --shuffle --duplicates 0.3 --from-zero";
+
+fn place(redis: &str, prefix: &str, rewind: u64) -> config::Redis {
+    config::Redis {
+        url: Secret::new(redis.into()),
+        key_prefix: prefix.into(),
+        rewind: Duration::from_secs(rewind),
+    }
+}
+
+/// A batch that moves the embedded partition to a position and counts nothing.
+fn up_to(position: u64) -> Apply {
+    Apply { positions: BTreeMap::from([(Partition::EMBEDDED, position)]), ..Apply::default() }
+}
+
+fn at(resume: &Resume) -> Option<u64> {
+    resume.positions.get(&Partition::EMBEDDED).copied()
+}
+
+#[tokio::test]
+async fn positions_of_before_a_loss_are_refused_until_they_are_asked_for_again() {
+    let (redis, prefix) = (harness::redis_url(), harness::unique("loss"));
+    let store = Store::redis(&place(&redis, &prefix, 3600), 1).await.unwrap();
+    assert_eq!(at(&store.resume().await.unwrap()), None);
+    store.apply(&up_to(7)).await.unwrap();
+    // As a Redis would stand there that was restarted: another process wrote it last.
+    let meta = format!("{prefix}:{{0}}:meta");
+    let trail = format!("{prefix}:{{0}}:trail");
+    let mut connection =
+        ::redis::Client::open(redis.clone()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut pretend = ::redis::pipe();
+    pretend.hset(&meta, "run", "another").hset(&trail, 1, r#"["1.0","5"]"#);
+    pretend.exec_async(&mut connection).await.unwrap();
+
+    assert!(matches!(store.apply(&up_to(9)).await, Err(Error::Rewound)));
+    assert!(matches!(store.apply(&up_to(9)).await, Err(Error::Rewound)), "it must be asked first");
+    let resume = store.resume().await.unwrap();
+    assert_eq!(at(&resume), Some(5), "where it stood a while before");
+    assert!(resume.loss.is_some_and(|loss| loss.contains("last moments")));
+    store.apply(&up_to(9)).await.unwrap();
+
+    // Another daemon finds nothing wrong any more, and takes nothing from this one.
+    let other = Store::redis(&place(&redis, &prefix, 3600), 1).await.unwrap();
+    assert_eq!(other.resume().await.unwrap(), Resume { loss: None, ..store.resume().await.unwrap() });
+    store.apply(&up_to(10)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_slot_that_is_gone_takes_the_positions_to_the_beginning() {
+    let (redis, prefix) = (harness::redis_url(), harness::unique("loss"));
+    let store = Store::redis(&place(&redis, &prefix, 0), 3).await.unwrap();
+    store.resume().await.unwrap();
+    store.apply(&up_to(7)).await.unwrap();
+    let mut connection =
+        ::redis::Client::open(redis.clone()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let gone = ::redis::cmd("DEL").arg(format!("{prefix}:{{2}}:meta")).exec_async(&mut connection).await;
+    gone.unwrap();
+    assert!(matches!(store.expire(Timestamp::from_seconds(1)).await, Err(Error::Rewound)));
+    assert!(matches!(store.apply(&up_to(9)).await, Err(Error::Rewound)));
+    let resume = store.resume().await.unwrap();
+    assert_eq!((at(&resume), resume.clock), (None, Timestamp::default()));
+    assert!(resume.loss.is_some_and(|loss| loss.contains("beginning of the stream")));
+}
+
+#[tokio::test]
+async fn the_stream_clock_is_that_of_the_slowest_partition_whoever_reads_it() {
+    let (redis, prefix) = (harness::redis_url(), harness::unique("loss"));
+    let first = Store::redis(&place(&redis, &prefix, 0), 1).await.unwrap();
+    let second = Store::redis(&place(&redis, &prefix, 0), 1).await.unwrap();
+    let partition = |index| Partition { index, ..Partition::EMBEDDED };
+    let clocks = |mine: i32, second: i64| Clocks {
+        times: (0..2).map(|p| (partition(p), (p == mine).then(|| Timestamp::from_seconds(second)))).collect(),
+        listed: true,
+    };
+    for store in [&first, &second] {
+        store.resume().await.unwrap();
+    }
+    assert_eq!(first.advance(&clocks(0, 50)).await.unwrap(), Timestamp::default(), "nobody read the other");
+    assert_eq!(second.advance(&clocks(1, 20)).await.unwrap(), Timestamp::from_seconds(20));
+    assert_eq!(first.advance(&clocks(0, 60)).await.unwrap(), Timestamp::from_seconds(20));
+    assert_eq!(second.advance(&clocks(1, 70)).await.unwrap(), Timestamp::from_seconds(60));
+}
+
+/// Waits until it says what it lost, and then that it has counted that again.
+async fn is_counted_again(daemon: &harness::Child, log: &str) {
+    eventually("the loss is noticed", async || daemon.stderr().contains(log).then_some(())).await;
+    eventually("what was lost is counted again", async || {
+        daemon.stderr().contains("the state is whole again").then_some(())
+    })
+    .await;
+    assert_eq!(daemon.trouble_with("rebuild").await, None);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_emptied_while_it_is_used_is_counted_again() {
+    let redis = OwnRedis::forgetful().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(3000).await;
+    let _: String = redis.ask(&["FLUSHALL"]).await;
+    is_counted_again(&daemon, "is new, or was lost").await;
+    load.ends().await.with(0).saying("0 differences");
+    assert!(daemon.is_ready_now().await);
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_is_counted_again() {
+    let mut redis = OwnRedis::forgetful().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(3000).await;
+    redis.goes_away();
+    redis.comes_back().await;
+    is_counted_again(&daemon, "is new, or was lost").await;
+    load.ends().await.with(0).saying("0 differences");
+}
+
+#[tokio::test]
+async fn a_redis_that_was_lost_while_nobody_looked_is_counted_again_at_start() {
+    let redis = OwnRedis::forgetful().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    setting.simulate("--messages 500 --rate 1000 --from-zero").ends().await.with(0).saying("0 differences");
+    let counted = daemon.read("/api/v1/health/numbers/%2B12025550142").await;
+    daemon.terminate().await.with(0);
+    let _: String = redis.ask(&["FLUSHALL"]).await;
+    let daemon = setting.serve().await;
+    is_counted_again(&daemon, "is new, or was lost").await;
+    let again = daemon.read("/api/v1/health/numbers/%2B12025550142").await;
+    assert_eq!(again["totals"], counted["totals"], "{TWILIO_NUMBER}");
+}
+
+#[tokio::test]
+async fn a_full_redis_stops_the_counting_and_nothing_else() {
+    let redis = OwnRedis::start().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(1000).await;
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    eventually("/readyz says that Redis is full", async || {
+        daemon.trouble_with("observer").await.filter(|said| said.contains("maxmemory"))
+    })
+    .await;
+    let accepted = daemon.accepted().await;
+    daemon.has_accepted(accepted + 500).await;
+    assert!(daemon.is_ready_now().await, "webhooks must not be turned away for it");
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    load.ends().await.with(0).saying("0 differences");
+    assert_eq!(daemon.trouble_with("observer").await, None);
+}
+
+#[tokio::test]
+async fn a_cluster_counts_once_through_a_failover_and_a_slot_that_moves() {
+    let mut cluster = Cluster::start().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(cluster.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate("--messages 12000 --rate 1500 --shuffle --duplicates 0.3 --from-zero");
+    daemon.has_accepted(3000).await;
+    let key = format!("{}:{{5}}:meta", setting.shared.key_prefix);
+    let slot: u32 = cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", &key]).await;
+    cluster.moves(&key, if slot < 10_922 { 2 } else { 1 }).await;
+    daemon.has_accepted(6000).await;
+    cluster.loses(0);
+    cluster.fails_over().await;
+    load.ends().await.with(0).saying("0 differences");
+    eventually("the state is whole", async || daemon.trouble_with("rebuild").await.is_none().then_some(()))
+        .await;
+    assert_eq!(daemon.read("/api/v1/ledger").await["balanced"], true);
+}
