@@ -14,7 +14,7 @@ use super::cause::label;
 use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
 use crate::clock::Timestamp;
 use crate::event::Number;
-use crate::health::{Band, Change, Evidence, Rule, Window, odds};
+use crate::health::{Band, Change, Evidence, Rule, Scope, Window, odds};
 
 /// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
 const TITLE_MAX: usize = 256;
@@ -65,10 +65,23 @@ pub fn ping(incident: &Incident, role: Option<&str>) -> Value {
 /// What an incident is called: `Critical · +1 800 555 0100 · Infobip leg`.
 pub fn title(incident: &Incident) -> String {
     let head = if incident.is_open() { incident.band.title() } else { "Resolved" };
-    let number = spaced(&incident.number);
     match incident.sick_leg() {
-        Some(leg) => format!("{head} · {number} · {} leg", leg_name(leg)),
-        None => format!("{head} · {number}"),
+        Some(leg) => format!("{head} · {} · {} leg", whose(incident), leg_name(leg)),
+        None => format!("{head} · {}", whose(incident)),
+    }
+}
+
+/// Whose incident it is, as people call it.
+fn whose(incident: &Incident) -> String {
+    match &incident.scope {
+        Scope::Number { number } => spaced(number),
+        Scope::Leg { number, connection } => format!("{} on {connection}", spaced(number)),
+        Scope::Provider { provider } => provider.title().to_owned(),
+        Scope::Connection { connection } => connection.to_string(),
+        Scope::List { list } => {
+            let named = incident.lists.iter().find(|line| line.list == *list);
+            named.map_or_else(|| list.to_string(), |line| plain(&line.name))
+        }
     }
 }
 

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::documents::{Documents, delete, put, read};
-use super::incident::{Incident, Kind, Posted};
+use super::incident::{Incident, Posted};
 use super::outbox::{Action, Entry, Outbox, key, posted_key};
 use crate::clock::Timestamp;
 use crate::config::Health;
 use crate::event::Number;
 use crate::health::policy::judge;
-use crate::health::{Band, Change, NumberView, Report, Standing, Transition, report};
+use crate::health::{Band, Change, Kind, NumberView, Report, Scope, Standing, Transition, report};
 use crate::registry::Registry;
 use crate::tally::{Error, HOURS_KEPT, Mirror, Put, Store, Table};
 
@@ -42,11 +42,11 @@ pub struct Evaluation {
     pub open: Vec<Incident>,
 }
 
-/// A step a number took.
+/// A step that was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The number.
-    pub number: Number,
+    /// Who took it.
+    pub scope: Scope,
     /// Its incident.
     pub incident: String,
     /// The incident's kind.
@@ -143,7 +143,7 @@ impl<D: Documents> Desk<D> {
                 let incident = self.step(number, (&mut standing, &transition), registry, draft);
                 draft.say(&incident, &transition);
                 draft.steps.push(Step {
-                    number: number.number.clone(),
+                    scope: incident.scope.clone(),
                     incident: incident.id.clone(),
                     kind: incident.kind,
                     transition,

@@ -324,7 +324,7 @@ impl Memory {
 fn say(incident: &Incident) {
     tracing::warn!(
         incident = incident.id,
-        number = incident.number.as_str(),
+        scope = incident.scope.key(),
         band = incident.band.name(),
         "alert: {}, {}",
         title(incident),

@@ -1,4 +1,4 @@
-//! An incident: everything that is known of one time a number was not healthy. Pure; kept as JSON.
+//! An incident: everything that is known of one time something was not healthy. Pure; kept as JSON.
 //!
 //! It holds all a card or an explanation needs, and never a recipient.
 
@@ -7,8 +7,8 @@ use ulid::Ulid;
 
 use super::cause::{Cause, advice};
 use crate::clock::Timestamp;
-use crate::event::{ConnectionId, ListId, Number, Provider};
-use crate::health::{Band, Change, Evidence, NumberView, Rule, Transition, View, Window};
+use crate::event::{ConnectionId, ListId, Provider};
+use crate::health::{Band, Change, Evidence, Kind, NumberView, Rule, Scope, Transition, View, Window};
 use crate::registry::Registry;
 
 /// Steps kept in a timeline; more than a bad day has.
@@ -16,15 +16,16 @@ const TIMELINE_MAX: usize = 20;
 /// Messages a second window must hold to be shown beside the one that is judged on.
 const BESIDE_MIN: u64 = 20;
 
-/// One time a number was not healthy.
+/// One time a number, a list, a provider or a connection was not healthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its id, a ULID.
     pub id: String,
     /// What kind of thing went wrong.
     pub kind: Kind,
-    /// The number.
-    pub number: Number,
+    /// Where it went wrong.
+    #[serde(flatten)]
+    pub scope: Scope,
     /// Its band now.
     pub band: Band,
     /// The worst it has been in.
@@ -51,9 +52,9 @@ pub struct Incident {
     pub cause: Cause,
     /// What to do.
     pub advice: String,
-    /// The number's lists.
+    /// The lists it concerns.
     pub lists: Vec<ListLine>,
-    /// The number's legs.
+    /// The legs it concerns.
     pub legs: Vec<LegLine>,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
@@ -61,23 +62,6 @@ pub struct Incident {
     pub told: Timestamp,
     /// Its card on Discord.
     pub discord: Option<Posted>,
-}
-
-/// What kind of thing went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A number's delivery rate.
-    DeliveryRate,
-}
-
-impl Kind {
-    /// The name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DeliveryRate => "delivery_rate",
-        }
-    }
 }
 
 /// A message on Discord.
@@ -136,7 +120,7 @@ impl Incident {
         let mut incident = Self {
             id: id.to_string(),
             kind: Kind::DeliveryRate,
-            number: number.number.clone(),
+            scope: number.number.clone().into(),
             band: transition.to,
             worst: transition.to,
             opened: now,

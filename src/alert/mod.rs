@@ -18,5 +18,5 @@ pub use desk::{Desk, Evaluation, Step};
 pub use discord::{Answer, Call, Discord, Transport, Unfit};
 pub use dispatcher::{Dispatcher, Status};
 pub use documents::{Documents, incidents};
-pub use incident::{Incident, Kind, LegLine, ListLine, Posted, TimelineEntry};
+pub use incident::{Incident, LegLine, ListLine, Posted, TimelineEntry};
 pub use outbox::{Action, Entry};

@@ -9,6 +9,7 @@ mod sums;
 mod view;
 mod early;
 mod report;
+mod scope;
 mod standing;
 pub mod policy;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use band::Band;
 pub use early::{Early, Span, odds};
 pub use rate::{Counts, SHOWN_Z, Tally, wilson};
 pub use report::{Report, report};
+pub use scope::{Kind, Scope};
 pub use standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
 pub use sums::{Sums, Window};
 pub use view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};
