@@ -14,7 +14,7 @@ use super::cause::label;
 use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
 use crate::clock::Timestamp;
 use crate::event::Number;
-use crate::health::{Band, Change, Evidence, Rule, Scope, Window, odds};
+use crate::health::{Band, Change, Evidence, Rule, Scope, odds};
 
 /// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
 const TITLE_MAX: usize = 256;
@@ -168,7 +168,7 @@ fn rate_field(incident: &Incident) -> String {
         "**{}**{beside}\n{} judged over {}, {} pending, {} unreported\n{}",
         rate_over(first),
         grouped(first.counts.judged()),
-        span(first.window),
+        first.window.title(),
         grouped(incident.pending),
         grouped(first.counts.unreported),
         last_step(&incident.evidence),
@@ -224,23 +224,12 @@ fn windows(incident: &Incident) -> String {
 
 /// `92.8 % (91.6–94.0) over 15 min`.
 fn rate_over(evidence: &Evidence) -> String {
-    format!("{} over {}", rate_line(evidence), span(evidence.window))
+    format!("{} over {}", rate_line(evidence), evidence.window.title())
 }
 
 /// `96.6 % over 1 h`.
 fn brief(evidence: &Evidence) -> String {
-    format!("{} % over {}", percent(evidence.rate), span(evidence.window))
-}
-
-/// A window as people write it.
-const fn span(window: Window) -> &'static str {
-    match window {
-        Window::Quarter => "15 min",
-        Window::Hour => "1 h",
-        Window::SixHours => "6 h",
-        Window::Day => "24 h",
-        Window::Week => "7 d",
-    }
+    format!("{} % over {}", percent(evidence.rate), evidence.window.title())
 }
 
 /// `12,345`.
@@ -415,6 +404,7 @@ mod tests {
     use super::*;
     use crate::alert::incident::sample;
     use crate::event::ListId;
+    use crate::health::Window;
 
     fn pretty(value: &Value) -> String {
         serde_json::to_string_pretty(value).unwrap()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::response::{Complaints, OptOuts};
 use super::standing::Standing;
 use super::sums::Sums;
 use super::view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};
@@ -11,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus};
 use crate::event::{ConnectionId, ListId, Number, Provider};
 use crate::registry::Registry;
-use crate::tally::Cells;
+use crate::tally::{Cells, Notice, Subject};
 
 /// Health at one moment. Everything but cells is a sum made here.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -28,6 +29,9 @@ pub struct Report {
     pub providers: BTreeMap<Provider, ProviderView>,
     /// Every connection.
     pub connections: BTreeMap<ConnectionId, ConnectionView>,
+    /// What carriers, registries and providers told in the last 31 days, newest first.
+    #[serde(skip)]
+    pub notices: Vec<Notice>,
     /// How many cells it was made of.
     pub cells: usize,
 }
@@ -54,7 +58,7 @@ pub fn report(cells: &Cells, registry: &Registry, settings: &Health, now: Timest
         let sums = Sums::of(cell, settle, now);
         gathered.add(key, provider, &sums);
     }
-    let frame = Frame { registry, settings };
+    let frame = Frame { registry, settings, cells, now };
     Report {
         at: now,
         held: None,
@@ -66,8 +70,15 @@ pub fn report(cells: &Cells, registry: &Registry, settings: &Health, now: Timest
             .into_iter()
             .map(|(id, sums)| (id.clone(), frame.connection(id, sums)))
             .collect(),
+        notices: notices(cells),
         cells: cells.len(),
     }
+}
+
+fn notices(cells: &Cells) -> Vec<Notice> {
+    let mut notices: Vec<_> = cells.rolls.notices().cloned().collect();
+    notices.sort_by_key(|notice| std::cmp::Reverse(notice.at));
+    notices
 }
 
 /// Sums under way, by what they are of.
@@ -146,6 +157,8 @@ impl Gathered {
 struct Frame<'a> {
     registry: &'a Registry,
     settings: &'a Health,
+    cells: &'a Cells,
+    now: Timestamp,
 }
 
 impl Frame<'_> {
@@ -158,6 +171,7 @@ impl Frame<'_> {
             view: self.view(sums),
         });
         let entry = self.registry.number(&number);
+        let (optouts, complaints) = self.response(&[Subject::Number(number.clone())], &sums);
         NumberView {
             kind: entry.map_or_else(|| NumberKind::of(&number), |entry| entry.kind),
             // A number nobody declared sends all the same, so it is judged all the same.
@@ -167,6 +181,8 @@ impl Frame<'_> {
             view: self.view(sums),
             legs: legs.collect(),
             lists: gathered.lists.into_iter().collect(),
+            optouts,
+            complaints,
             incident: None,
             number,
         }
@@ -174,11 +190,16 @@ impl Frame<'_> {
 
     fn list(&self, list: ListId, gathered: OfList) -> ListView {
         let known = self.registry.list(&list);
+        let mut subjects: Vec<_> = gathered.numbers.iter().cloned().map(Subject::Number).collect();
+        subjects.push(Subject::List(list.clone()));
+        let (optouts, complaints) = self.response(&subjects, &gathered.sums);
         ListView {
             name: known.map_or_else(|| list.to_string(), |known| known.name.clone()),
             brand: known.map(|known| known.brand.clone()),
             purpose: known.map(|known| known.purpose),
             numbers: gathered.numbers.into_iter().collect(),
+            optouts,
+            complaints,
             view: self.view(gathered.sums),
             list,
         }
@@ -189,12 +210,23 @@ impl Frame<'_> {
     }
 
     fn connection(&self, connection: ConnectionId, gathered: OfConnection) -> ConnectionView {
+        let subject = [Subject::Connection(connection.clone())];
+        let (optouts, complaints) = self.response(&subject, &gathered.unattributed);
         ConnectionView {
             provider: self.registry.provider_of(&connection),
+            optouts,
+            complaints,
+            heard: self.cells.heard.get(&connection).copied(),
             connection,
             view: self.view(gathered.sums),
             unattributed: self.view(gathered.unattributed),
         }
+    }
+
+    /// What people did in response to these subjects' messages.
+    fn response(&self, subjects: &[Subject], sums: &Sums) -> (OptOuts, Complaints) {
+        let rolls = &self.cells.rolls;
+        (OptOuts::of(rolls, subjects, sums, self.now), Complaints::of(rolls, subjects, sums, self.now))
     }
 
     fn view(&self, sums: Box<Sums>) -> View {
@@ -208,6 +240,7 @@ mod tests {
     use crate::event::FailureClass;
     use crate::health::story::{NOW, Story, number};
     use crate::health::{Band, Window};
+    use crate::tally::{RollKey, RollKind};
 
     #[test]
     fn every_view_is_a_sum_of_the_same_cells() {
@@ -225,6 +258,38 @@ mod tests {
         assert_eq!(report.providers[&Provider::Twilio].view.counts().judged(), 157);
         let connection = &report.connections[&ConnectionId::parse("tw").unwrap()];
         assert_eq!((connection.view.counts().judged(), connection.unattributed.counts().judged()), (157, 7));
+    }
+
+    #[test]
+    fn opt_outs_are_set_against_what_was_delivered_and_a_list_is_the_sum_of_its_numbers() {
+        let mut story = Story::new();
+        story.send("tw", Some("+18005550100"), 400, 0).send("tw", Some("+18005550101"), 100, 0);
+        let hours = |n: u64| NOW.minus(std::time::Duration::from_secs(n * 3600)).seconds();
+        for (kind, to, at) in [
+            (RollKind::OptOuts, "+18005550100", hours(1)),
+            (RollKind::OptOuts, "+18005550100", hours(25)),
+            (RollKind::OptOuts, "+18005550101", hours(24 * 8)),
+            (RollKind::LikelyOptOuts, "+18005550100", hours(2)),
+            (RollKind::Complaints, "+18005550101", hours(24 * 6)),
+            (RollKind::Complaints, "+18005550101", hours(24 * 8)),
+        ] {
+            let key = RollKey { kind, subject: Subject::Number(number(to)) };
+            story.cells.rolls.roll(&key).put(None, at);
+        }
+        let report = story.report();
+        let sick = serde_json::to_value(&report.numbers[&number("+18005550100")]).unwrap();
+        let list = serde_json::to_value(&report.lists[&ListId::parse("acme").unwrap()]).unwrap();
+        for (from, pointer, expected) in [
+            (&sick, "/optouts/24h", serde_json::json!({"count": 1, "rate": 0.0025, "likely": 1})),
+            (&sick, "/optouts/30d/count", 2.into()),
+            (&sick, "/complaints", serde_json::json!({"7d": 0})),
+            (&list, "/optouts/24h/rate", 0.002.into()),
+            (&list, "/optouts/7d/count", 2.into()),
+            (&list, "/optouts/30d/count", 3.into()),
+            (&list, "/complaints/7d", 1.into()),
+        ] {
+            assert_eq!(from.pointer(pointer), Some(&expected), "{pointer} in {from:#}");
+        }
     }
 
     #[test]

@@ -26,19 +26,24 @@ pub enum Window {
     /// What is usual.
     #[serde(rename = "7d")]
     Week,
+    /// Only what people do in response is looked at over so long.
+    #[serde(rename = "30d")]
+    Month,
 }
 
 impl Window {
-    /// Every window, shortest first.
+    /// Every window that a rate is shown of, shortest first.
     pub const ALL: [Self; 5] = [Self::Quarter, Self::Hour, Self::SixHours, Self::Day, Self::Week];
+    /// The windows over which opt-outs are looked at, shortest first.
+    pub const OPT_OUTS: [Self; 3] = [Self::Day, Self::Week, Self::Month];
 
-    /// The next longer one; the longest is followed by itself.
+    /// The next longer one that a rate is shown of; the longest is followed by itself.
     pub const fn longer(self) -> Self {
         match self {
             Self::Quarter => Self::Hour,
             Self::Hour => Self::SixHours,
             Self::SixHours => Self::Day,
-            Self::Day | Self::Week => Self::Week,
+            Self::Day | Self::Week | Self::Month => Self::Week,
         }
     }
 
@@ -50,6 +55,7 @@ impl Window {
             Self::SixHours => 6 * 3600,
             Self::Day => 24 * 3600,
             Self::Week => 7 * 24 * 3600,
+            Self::Month => 30 * 24 * 3600,
         })
     }
 
@@ -61,9 +67,25 @@ impl Window {
             Self::SixHours => "6h",
             Self::Day => "24h",
             Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
+    /// The name as people write it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Quarter => "15 min",
+            Self::Hour => "1 h",
+            Self::SixHours => "6 h",
+            Self::Day => "24 h",
+            Self::Week => "7 d",
+            Self::Month => "30 d",
         }
     }
 }
+
+/// Weeks whose same hour says what is usual; as many as are kept.
+const USUAL_WEEKS: usize = 4;
 
 /// What [`Sums::latest`] spans.
 pub(super) const LATEST: Duration = Duration::from_secs(5 * 60);
@@ -72,7 +94,7 @@ pub(super) const LATEST: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Matured cohorts, window by window.
-    pub windows: [Counters; 5],
+    pub windows: [Counters; 6],
     /// Cohorts that have not matured.
     pub pending: Counters,
     /// Cohorts of the last five minutes up to now, whether matured or not.
@@ -81,6 +103,8 @@ pub struct Sums {
     pub recent: Counters,
     /// Every cohort that is kept, matured or not.
     pub totals: Counters,
+    /// Messages of the hour that began a week before this one, two, three and four weeks before.
+    pub usual: [u64; USUAL_WEEKS],
 }
 
 impl Sums {
@@ -96,12 +120,15 @@ impl Sums {
             end = first(window).saturating_sub(1);
             sums.windows[window as usize] = sum;
         }
-        sums.windows[Window::Week as usize] = cell.sum(first(Window::Week)..=newest, now);
+        for window in [Window::Week, Window::Month] {
+            sums.windows[window as usize] = cell.sum(first(window)..=newest, now);
+        }
         // A provider's clock may run ahead of this one, by a zone at worst.
         let latest = now.minute() + 24 * 60;
         sums.pending = cell.sum(newest + 1..=latest, now);
         let since = |span| cell.sum(first_minute(now.minus(span))..=latest, now);
         (sums.latest, sums.recent) = (since(LATEST), since(Window::Quarter.span()));
+        sums.usual = usual(cell, now);
         sums
     }
 
@@ -114,6 +141,17 @@ impl Sums {
         self.latest.merge(&other.latest);
         self.recent.merge(&other.recent);
         self.totals.merge(&other.totals);
+        for (mine, theirs) in self.usual.iter_mut().zip(other.usual) {
+            *mine += theirs;
+        }
+    }
+
+    /// Messages an hour that are usual at this hour of the week: the median of the four weeks before.
+    /// Nothing is usual until it has happened in two of them.
+    pub fn usual_an_hour(&self) -> f64 {
+        let mut weeks = self.usual;
+        weeks.sort_unstable();
+        (weeks[1] + weeks[2]) as f64 / 2.0
     }
 
     /// What was counted in a window.
@@ -134,6 +172,16 @@ impl Sums {
             .map(|window| (window, self.tally(window)))
             .find(|(_, tally)| tally.judged() >= least.max(1))
     }
+}
+
+/// What was sent at this hour of the week, in each of the weeks before.
+fn usual(cell: &Cell, now: Timestamp) -> [u64; USUAL_WEEKS] {
+    const WEEK_HOURS: u32 = 7 * 24;
+    let hour = now.minute() / 60;
+    std::array::from_fn(|week| {
+        let before = (1..).nth(week).unwrap_or(1) * WEEK_HOURS;
+        hour.checked_sub(before).map_or(0, |then| cell.hour(then).total())
+    })
 }
 
 /// The first whole minute at or after a moment.
@@ -180,6 +228,20 @@ mod tests {
     fn on_a_whole_minute_both_edges_belong_to_the_window() {
         let now = Timestamp::from_seconds(60 * 100_000);
         assert_eq!(sums(99_000..=100_000, now).window(Window::Quarter).delivered, 16);
+    }
+
+    #[test]
+    fn the_usual_is_the_median_of_this_hour_of_the_week() {
+        let now = Timestamp::from_seconds(60 * 100_000);
+        let week = 7 * 24 * 60;
+        let of = |weeks: [usize; 4]| {
+            let minutes = (1..).zip(weeks).flat_map(|(n, count)| vec![100_000 - n * week + 5; count]);
+            sums(minutes, now)
+        };
+        assert_eq!(of([9, 2, 4, 7]).usual, [9, 2, 4, 7]);
+        for (weeks, usual) in [([9, 2, 4, 7], 5.5), ([100, 0, 0, 0], 0.0), ([10, 20, 0, 0], 5.0)] {
+            assert!((of(weeks).usual_an_hour() - usual).abs() < 1e-9, "{weeks:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::band::Band;
 use super::rate::{Counts, SHOWN_Z};
+use super::response::{Complaints, OptOuts};
 use super::sums::{Sums, Window};
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus, Purpose};
@@ -104,7 +105,7 @@ impl Serialize for WindowView {
     }
 }
 
-fn four_decimals(share: f64) -> f64 {
+pub(super) fn four_decimals(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
 
@@ -157,6 +158,10 @@ pub struct NumberView {
     pub legs: Vec<Leg>,
     /// The lists it is on, or was on when it sent.
     pub lists: Vec<ListId>,
+    /// Recipients who opted out, on whichever leg.
+    pub optouts: OptOuts,
+    /// Complaints about it.
+    pub complaints: Complaints,
     /// Its open incident.
     pub incident: Option<String>,
 }
@@ -186,6 +191,10 @@ pub struct ListView {
     pub purpose: Option<Purpose>,
     /// Its numbers.
     pub numbers: Vec<Number>,
+    /// Recipients who opted out of its numbers.
+    pub optouts: OptOuts,
+    /// Complaints about its numbers.
+    pub complaints: Complaints,
     /// Its rate and counts.
     #[serde(flatten)]
     pub view: View,
@@ -213,4 +222,10 @@ pub struct ConnectionView {
     pub view: View,
     /// Of those, the messages whose sending number nobody has named.
     pub unattributed: View,
+    /// Recipients who opted out of no number that is named.
+    pub optouts: OptOuts,
+    /// Complaints about no number that is named.
+    pub complaints: Complaints,
+    /// When its last receipt was received.
+    pub heard: Option<Timestamp>,
 }

@@ -16,6 +16,7 @@ use crate::event::{FailureClass, State};
 
 use super::Touch;
 use super::cell::CellId;
+use super::counter::Counter;
 use super::window::CORRECTED_FOR;
 
 /// What was heard about a message once, or all that was heard so far.
@@ -236,42 +237,6 @@ impl Placement {
     /// The cell.
     pub const fn cell(self) -> CellId {
         CellId::from_value(self.0)
-    }
-}
-
-/// What a message counts as: an index into [`Counters`](super::Counters).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Counter(u8);
-
-impl Counter {
-    /// How many there are.
-    pub const COUNT: usize = 17;
-    /// Registered or reported in a word nobody knows.
-    pub const UNKNOWN: Self = Self(0);
-    /// The provider has it.
-    pub const ACCEPTED: Self = Self(1);
-    /// The operator has it.
-    pub const SENT: Self = Self(2);
-    /// The handset has it.
-    pub const DELIVERED: Self = Self(3);
-    /// Withdrawn.
-    pub const CANCELED: Self = Self(4);
-    /// Refused because the recipient had opted out.
-    pub const BLOCKED: Self = Self(5);
-
-    /// Failed, with this class.
-    pub const fn failed(class: FailureClass) -> Self {
-        Self(6 + class as u8)
-    }
-
-    /// Its index.
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The counter with this index.
-    pub fn from_index(index: u8) -> Option<Self> {
-        (usize::from(index) < Self::COUNT).then_some(Self(index))
     }
 }
 

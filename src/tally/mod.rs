@@ -5,6 +5,8 @@
 
 mod message;
 mod cell;
+mod counter;
+mod roll;
 mod window;
 mod touch;
 mod mirror;
@@ -22,8 +24,10 @@ use crate::config::{self, Secret};
 use crate::consume::Partition;
 
 pub use cell::{CellId, CellKey};
-pub use message::{Cohort, CohortSource, Contribution, Counter, Heard, Outcome, Placement, PlacementSource};
+pub use counter::{Counter, DELAY_STEPS};
+pub use message::{Cohort, CohortSource, Contribution, Heard, Outcome, Placement, PlacementSource};
 pub use mirror::Mirror;
+pub use roll::{Entry, NOTICES_MAX, Notice, Roll, RollKey, RollKind, Rolls, Subject};
 pub use touch::{News, touch};
 pub use window::{Bucket, CORRECTED_FOR, Cell, Cells, Counters, HOURS_KEPT, MINUTES_KEPT};
 

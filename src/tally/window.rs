@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::event::FailureClass;
+use crate::event::{ConnectionId, FailureClass};
 
 use super::cell::{CellId, CellKey};
-use super::message::{Contribution, Counter};
+use super::counter::Counter;
+use super::message::Contribution;
+use super::roll::Rolls;
 
 /// How long a minute is kept.
 pub const MINUTES_KEPT: Duration = Duration::from_secs(25 * 3600);
@@ -54,9 +56,9 @@ impl Counters {
         self.get(Counter::failed(class))
     }
 
-    /// Messages of every kind.
+    /// Messages of every state.
     pub fn total(&self) -> u64 {
-        self.0.iter().map(|n| u64::try_from(*n).unwrap_or(0)).sum()
+        self.0[..Counter::STATES].iter().map(|n| u64::try_from(*n).unwrap_or(0)).sum()
     }
 
     /// True when nothing is counted.
@@ -79,9 +81,15 @@ pub struct Cell {
     hours: BTreeMap<u32, Counters>,
 }
 
-/// Every cell: the state's counts, or a mirror of them.
+/// Every cell: the state's counts, or a mirror of them; and what is counted beside the cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cells(HashMap<CellId, Cell>);
+pub struct Cells {
+    cells: HashMap<CellId, Cell>,
+    /// Who opted out or complained, and what was told of numbers.
+    pub rolls: Rolls,
+    /// When each connection's last receipt was received.
+    pub heard: BTreeMap<ConnectionId, Timestamp>,
+}
 
 /// A bucket of a cell: the unit in which counts are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,7 +104,7 @@ impl Cells {
     /// Makes a cell known; its id is returned.
     pub fn register(&mut self, key: &CellKey) -> CellId {
         let id = key.id();
-        self.0.entry(id).or_insert_with(|| Cell {
+        self.cells.entry(id).or_insert_with(|| Cell {
             key: key.clone(),
             minutes: BTreeMap::new(),
             hours: BTreeMap::new(),
@@ -107,7 +115,7 @@ impl Cells {
     /// Counts one message more (`change` 1) or less (−1), in its minute unless that has been
     /// dropped at `clock`, and in its hour. The cell must be registered.
     pub fn count(&mut self, message: Contribution, change: i64, clock: Timestamp) {
-        let Some(cell) = self.0.get_mut(&message.cell) else { return };
+        let Some(cell) = self.cells.get_mut(&message.cell) else { return };
         for bucket in buckets_of(message.minute, clock) {
             let (map, at) = cell.map(bucket);
             let counters = map.entry(at).or_default();
@@ -120,7 +128,7 @@ impl Cells {
 
     /// Sets a bucket to what the store holds.
     pub fn set(&mut self, cell: CellId, bucket: Bucket, counters: Counters) {
-        let Some(cell) = self.0.get_mut(&cell) else { return };
+        let Some(cell) = self.cells.get_mut(&cell) else { return };
         let (map, at) = cell.map(bucket);
         if counters.is_empty() {
             map.remove(&at);
@@ -131,7 +139,7 @@ impl Cells {
 
     /// What a bucket holds.
     pub fn get(&self, cell: CellId, bucket: Bucket) -> Counters {
-        let Some(cell) = self.0.get(&cell) else { return Counters::default() };
+        let Some(cell) = self.cells.get(&cell) else { return Counters::default() };
         match bucket {
             Bucket::Minute(at) => cell.minutes.get(&at),
             Bucket::Hour(at) => cell.hours.get(&at),
@@ -142,35 +150,36 @@ impl Cells {
 
     /// Drops the buckets whose time is over.
     pub fn expire(&mut self, clock: Timestamp) {
-        for cell in self.0.values_mut() {
+        for cell in self.cells.values_mut() {
             drop_before(&mut cell.minutes, oldest_minute(clock));
             drop_before(&mut cell.hours, oldest_hour(clock));
         }
+        self.rolls.expire(clock);
     }
 
     /// The key of a cell that is known.
     pub fn key(&self, cell: CellId) -> Option<&CellKey> {
-        self.0.get(&cell).map(|cell| &cell.key)
+        self.cells.get(&cell).map(|cell| &cell.key)
     }
 
     /// True when a cell is known.
     pub fn knows(&self, cell: CellId) -> bool {
-        self.0.contains_key(&cell)
+        self.cells.contains_key(&cell)
     }
 
     /// Every cell, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (CellId, &Cell)> {
-        self.0.iter().map(|(id, cell)| (*id, cell))
+        self.cells.iter().map(|(id, cell)| (*id, cell))
     }
 
     /// How many cells there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.cells.len()
     }
 
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.cells.is_empty()
     }
 }
 
@@ -201,6 +210,11 @@ impl Cell {
             }
         }
         sum
+    }
+
+    /// Messages of one hour's cohorts.
+    pub fn hour(&self, hour: u32) -> Counters {
+        self.hours.get(&hour).copied().unwrap_or_default()
     }
 
     /// Messages of every cohort that is kept.

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus};
 use crate::event::Number;
 use crate::health::policy::judge;
-use crate::health::{NumberView, Standing, Sums, View};
+use crate::health::{Complaints, NumberView, OptOuts, Standing, Sums, View};
 
 use ring::Ring;
 use score::Watcher;
@@ -93,6 +93,8 @@ fn view(index: u32) -> NumberView {
         view: View { sums: Box::<Sums>::default(), band: crate::health::Band::Unknown, judged_on: None },
         legs: Vec::new(),
         lists: Vec::new(),
+        optouts: OptOuts::default(),
+        complaints: Complaints::default(),
         incident: None,
         number,
     }

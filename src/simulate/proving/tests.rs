@@ -29,8 +29,10 @@ fn the_sums_are_those_of_the_cells() {
         }
         if minute.is_multiple_of(37) {
             cells.expire(now);
-            let naive = Sums::of(cells.iter().next().unwrap().1, health.settle, now);
-            assert_eq!(sums, Sums { totals: Counters::NONE, ..naive });
+            let mut naive = Sums::of(cells.iter().next().unwrap().1, health.settle, now);
+            // The ring remembers a week, which is what the policy looks at.
+            naive.windows[Window::Month as usize] = Counters::NONE;
+            assert_eq!(sums, Sums { totals: Counters::NONE, usual: [0; 4], ..naive });
             compared += 1;
         }
     }

@@ -10,7 +10,7 @@ local DAY = 86400
 local MINUTES_KEPT = 25 * 3600
 local HOURS_KEPT = 31 * 86400
 local CORRECTED_FOR = 4 * 86400
-local COUNTERS = 17
+local COUNTERS = 30
 -- Messages a shard should hold: a hash of that size stays a listpack.
 local SHARD_MESSAGES = 64
 local BITS_FIRST, BITS_MIN, BITS_MAX = 14, 10, 24

@@ -7,7 +7,7 @@
 //! | `meta` | format, slots, born, stream clock, sequence; which Redis wrote it last, and when; in slot 0 the positions' epoch |
 //! | `gens` | shard bits and messages of each day's generation |
 //! | `g:<day>:<shard>` | 8 bytes of a message's digest → outcome, cohort, placement |
-//! | `m:<cell>:<hour>`, `h:<cell>:<day>` | minute or hour × 17 + counter → messages |
+//! | `m:<cell>:<hour>`, `h:<cell>:<day>` | minute or hour × 30 + counter → messages |
 //! | `dirty` | every bucket hash, scored by the sequence that last changed it |
 //! | `cells` | cell id → its key as JSON |
 //! | `positions`, `account` | by partition; an account is summed over the slots |
