@@ -69,6 +69,8 @@ pub struct Metrics {
     pub evaluation_duration: Histogram,
     /// Cells in the state.
     pub cells: IntGauge,
+    /// Receivers by how they are: `condition`.
+    pub receivers: IntGaugeVec,
     /// What the account is out by; 0, always.
     pub ledger_imbalance: IntGauge,
 }
@@ -164,6 +166,7 @@ impl Metrics {
                 .counter("alerts_maybe_doubled_total", "Alerts that may stand on Discord twice")?,
             evaluation_duration: make.histogram("evaluation_duration_seconds", "One evaluation", FAST)?,
             cells: make.gauge("cells", "Cells in the state")?,
+            receivers: make.gauges("receivers", "Receivers by how they are", &["condition"])?,
             ledger_imbalance: make.gauge("ledger_imbalance", "What the account is out by; 0, always")?,
             registry: make.0,
         })

@@ -13,6 +13,7 @@ use super::{Observer, Shared, account};
 use crate::alert::{Incident, title};
 use crate::event::{ListId, Number, Provider};
 use crate::health::{Report, Standing, report};
+use crate::ledger::Sink;
 use crate::tally::Table;
 
 pub(super) type Answer = Result<Response, Problem>;
@@ -132,15 +133,40 @@ pub(super) async fn incident(State(view): State<Shared>, Path(id): Path<String>)
     Ok(Json(Titled::of(found)).into_response())
 }
 
-/// `GET /api/v1/ledger`
-pub(super) async fn ledger(State(view): State<Shared>) -> Answer {
+/// Whose account is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    #[serde(default)]
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    /// This process'.
+    #[default]
+    Process,
+    /// All receivers', as they tell of themselves.
+    Fleet,
+}
+
+/// `GET /api/v1/ledger[?scope=fleet]`
+pub(super) async fn ledger(State(view): State<Shared>, Query(whose): Query<Whose>) -> Answer {
     let (reading, accounts) = match &view.observer {
         Some(observer) => (Some(observer.progress.fresh().await), observer.store.account().await?),
         None => (None, Default::default()),
     };
     let spool = view.publisher.as_ref().and_then(|stream| stream.publisher.spool());
     let drawn = account::ledger(view.rails.ledger.statement(), spool, reading.as_ref(), &accounts);
-    Ok(Json(drawn).into_response())
+    if whose.scope == Scope::Process {
+        return Ok(Json(drawn).into_response());
+    }
+    // Without a stream that others read, this process is all there is.
+    let fleet = &observer(&view)?.progress.last().fleet;
+    let (late_after, now) = (view.rails.registry.load().health.lag_max, view.rails.clock.now());
+    let embedded = view.publisher.as_ref().is_some_and(|stream| stream.publisher.sink() == Sink::Embedded);
+    Ok(Json(if embedded { drawn } else { drawn.of_fleet(fleet, late_after, now) }).into_response())
 }
 
 /// `GET /api/v1/discord/messages`: what a built-in stand-in for Discord holds; 404 where there is none.

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::alert::Status as DiscordStatus;
 use crate::clock::Clock;
-use crate::consume::Progress;
+use crate::consume::{Condition, Progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::publish::Booked;
@@ -167,6 +167,14 @@ async fn metrics(State(view): State<Shared>) -> Response {
     metrics.spool_events.set(whole(spool.in_spool));
     metrics.spool_bytes.set(whole(spool.bytes));
     metrics.ledger_imbalance.set(whole(view.rails.ledger.statement().imbalance() + spool.imbalance()));
+    if let Some(observer) = &view.observer {
+        let (late_after, now) = (view.rails.registry.load().health.lag_max, view.rails.clock.now());
+        let fleet = observer.progress.last().fleet;
+        for condition in Condition::ALL {
+            let are = fleet.receivers().filter(|receiver| receiver.condition(late_after, now) == condition);
+            metrics.receivers.with_label_values(&[condition.name()]).set(whole(are.count() as u64));
+        }
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], view.rails.metrics.render())
         .into_response()
 }

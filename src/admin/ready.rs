@@ -82,6 +82,8 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
         if view.publisher.is_none() {
             checks.push(Check::of("stream", reading.waits.map_or(Ok(()), Err)));
         }
+        let late = reading.fleet.held(view.rails.registry.load().health.lag_max, view.rails.clock.now());
+        checks.push(Check::of("receivers", late.map_or(Ok(()), Err)));
         checks.push(Check::of("observer", reading.fault.map_or(Ok(()), Err)));
         checks.push(Check::of("rebuild", reading.rebuilding.map_or(Ok(()), Err)));
         checks.push(Check::of("discord", discord(&observer.discord.borrow())));
@@ -91,7 +93,7 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
     } else {
         checks
             .iter()
-            .filter(|check| !["discord", "connections", "rebuild"].contains(&check.name))
+            .filter(|check| !["discord", "connections", "rebuild", "receivers"].contains(&check.name))
             .all(|check| check.ok)
     };
     let status = if essential { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

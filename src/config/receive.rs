@@ -27,8 +27,10 @@ pub struct Receive {
     pub body_timeout: Duration,
     /// Open connections; more are closed at accept.
     pub connections_max: usize,
-    /// Requests being worked on; more are answered 503.
+    /// Webhooks being worked on; above it only opt-outs are taken, above twice that nothing.
     pub in_flight_max: usize,
+    /// Bytes of bodies held at once; a body that finds no room is answered 503.
+    pub in_flight_bytes_max: usize,
     /// Time from the last body byte to the answer.
     pub answer_deadline: Duration,
     /// Time to finish what is under way after a signal.
@@ -58,6 +60,7 @@ impl Default for Receive {
             body_timeout: Duration::from_secs(10),
             connections_max: 10_000,
             in_flight_max: 2048,
+            in_flight_bytes_max: 268_435_456,
             answer_deadline: Duration::from_secs(4),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
@@ -69,6 +72,7 @@ impl Default for Receive {
 pub(super) fn read(mut section: Section<'_>) -> Receive {
     let default = Receive::default();
     let bytes = section.or("body_bytes_max", byte_size, 2_097_152);
+    let in_flight_bytes = section.or("in_flight_bytes_max", byte_size, 268_435_456);
     let receive = Receive {
         listen: section.or("listen", address, default.listen),
         public_url: section.or("public_url", url, default.public_url),
@@ -77,6 +81,7 @@ pub(super) fn read(mut section: Section<'_>) -> Receive {
         body_timeout: section.or("body_timeout", duration, default.body_timeout),
         connections_max: section.or("connections_max", whole(1..=1_000_000), default.connections_max),
         in_flight_max: section.or("in_flight_max", whole(1..=1_000_000), default.in_flight_max),
+        in_flight_bytes_max: usize::try_from(in_flight_bytes).unwrap_or(usize::MAX),
         answer_deadline: section.or("answer_deadline", duration, default.answer_deadline),
         shutdown_timeout: section.or("shutdown_timeout", duration, default.shutdown_timeout),
         trusted_proxies: section.each("trusted_proxies", network),
@@ -84,6 +89,9 @@ pub(super) fn read(mut section: Section<'_>) -> Receive {
     };
     if receive.body_bytes_max > BODY_BYTES_LIMIT {
         section.wrong("body_bytes_max", "is more than any provider sends", "write at most \"64MiB\"");
+    }
+    if receive.in_flight_bytes_max < receive.body_bytes_max {
+        section.wrong("in_flight_bytes_max", "has no room for one body", "write at least body_bytes_max");
     }
     warn_of_plain_http(&section, &receive.public_url);
     receive

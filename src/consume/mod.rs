@@ -5,6 +5,8 @@ mod embedded;
 mod kafka;
 mod progress;
 mod assignment;
+mod fleet;
+mod receivers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +17,10 @@ use crate::event::{Record, Topic};
 use crate::publish::Log;
 
 pub use embedded::EmbeddedConsumer;
+pub use fleet::{Condition, Fleet, Receiver};
 pub use kafka::KafkaConsumer;
-pub use progress::{Progress, Reading, Reporter, progress};
+pub use progress::{Herald, Progress, Reading, Reporter, progress};
+pub use receivers::Receivers;
 
 /// One ordered part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

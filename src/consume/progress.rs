@@ -2,13 +2,15 @@
 //! ([`Reporter`]) to whoever wants to know ([`Progress`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::Partition;
+use super::{Fleet, Partition};
 use crate::clock::Timestamp;
+use crate::publish::Heartbeat;
 
 /// How long an answer to “how far are you?” is awaited before the last one has to do.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -34,6 +36,8 @@ pub struct Reading {
     pub rebuilding: Option<String>,
     /// Why the stream gives no records, if it does not: nobody knows then what waits in it.
     pub waits: Option<String>,
+    /// What the receivers tell of themselves: they, too, may have what is still to be counted.
+    pub fleet: Arc<Fleet>,
 }
 
 impl Reading {
@@ -64,11 +68,12 @@ impl Reading {
         }
         // The clock is the slowest partition's, whoever reads it.
         let behind = now.since(self.clock);
-        (behind > lag_max).then(|| match &self.rebuilding {
+        let own = (behind > lag_max).then(|| match &self.rebuilding {
             Some(loss) => loss.clone(),
             None if self.clock == Timestamp::default() => "the stream has not been read yet".to_owned(),
             None => format!("a part of the stream is counted only up to {} s ago", behind.as_secs()),
-        })
+        });
+        own.or_else(|| self.fleet.held(lag_max, now))
     }
 }
 
@@ -85,6 +90,17 @@ pub struct Reporter {
     latest: watch::Sender<Reading>,
     questions: mpsc::Receiver<oneshot::Sender<()>>,
     waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// Passes on what receivers tell of themselves.
+#[derive(Clone, Debug)]
+pub struct Herald(watch::Sender<Reading>);
+
+impl Herald {
+    /// A receiver was heard at this time.
+    pub fn heard(&self, heartbeat: Heartbeat, heard_at: Timestamp) {
+        self.0.send_modify(|reading| Arc::make_mut(&mut reading.fleet).hear(heartbeat, heard_at));
+    }
 }
 
 /// Two ends of one question: an observer that stands at `positions` and `clock`, over a store that
@@ -116,6 +132,11 @@ impl Progress {
 }
 
 impl Reporter {
+    /// Who passes on, beside the observer's own word, what receivers tell of themselves.
+    pub fn herald(&self) -> Herald {
+        Herald(self.latest.clone())
+    }
+
     /// Resolves when somebody asks; [`Reporter::measured`] answers. Safe to drop at any point.
     pub async fn asked(&mut self) {
         match self.questions.recv().await {
@@ -235,6 +256,32 @@ mod tests {
         assert!(reading.held(minute, at(1061)).is_some_and(|reason| reason.contains("no broker answers")));
         reading.fault = Some("Redis is away".into());
         assert!(reading.held(minute, at(1000)).is_some_and(|reason| reason.contains("Redis is away")));
+    }
+
+    #[test]
+    fn nothing_is_judged_while_a_receiver_may_hold_events_back() {
+        let (reporter, progress) = progress(Default::default(), Timestamp::from_seconds(1000));
+        reporter.advance(Some(Timestamp::from_seconds(1100)), Timestamp::from_seconds(1100));
+        let (minute, at) = (Duration::from_secs(60), Timestamp::from_seconds);
+        reporter.herald().heard(heartbeat(at(1000)), at(1000));
+        reporter.moved(&BTreeMap::new(), Some(at(1100)));
+        assert_eq!(progress.last().held(minute, at(1060)), None);
+        assert!(progress.last().held(minute, at(1061)).is_some_and(|reason| reason.contains("receiver r")));
+        reporter.herald().heard(heartbeat(at(1061)), at(1061));
+        assert_eq!(progress.last().held(minute, at(1061)), None);
+    }
+
+    fn heartbeat(at: Timestamp) -> Heartbeat {
+        Heartbeat {
+            receiver: "r".into(),
+            stage: crate::publish::Stage::Receiving,
+            version: "1".into(),
+            at,
+            started_at: at,
+            spool: crate::publish::SpoolAccount::default(),
+            oldest_spooled_at: None,
+            ledger: crate::ledger::Statement::default(),
+        }
     }
 
     #[test]

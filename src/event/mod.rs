@@ -150,6 +150,18 @@ impl Topic {
 }
 
 impl Event {
+    /// Whose it is.
+    pub const fn connection(&self) -> &ConnectionId {
+        match &self.body {
+            Body::Receipt(e) => &e.connection,
+            Body::Consent(e) => &e.connection,
+            Body::Inbound(e) => &e.connection,
+            Body::Feedback(e) => &e.connection,
+            Body::Send(e) => &e.connection,
+            Body::DeadLetter(e) => &e.connection,
+        }
+    }
+
     /// Where it goes.
     pub const fn topic(&self) -> Topic {
         match self.body {

@@ -126,19 +126,7 @@ fn config(status: NumberStatus) -> Config {
 
 fn bare() -> Config {
     Config {
-        receive: Receive {
-            listen: ([127, 0, 0, 1], 0).into(),
-            public_url: "http://127.0.0.1".into(),
-            body_bytes_max: 1,
-            header_timeout: Duration::ZERO,
-            body_timeout: Duration::ZERO,
-            connections_max: 1,
-            in_flight_max: 1,
-            answer_deadline: Duration::ZERO,
-            shutdown_timeout: Duration::ZERO,
-            trusted_proxies: Vec::new(),
-            tls: None,
-        },
+        receive: Receive { public_url: "http://127.0.0.1".into(), ..Receive::default() },
         stream: Stream {
             kind: StreamKind::Embedded,
             dir: "data".into(),

@@ -9,7 +9,7 @@ use crate::event::{Action, Body, State};
 use crate::metrics::Metrics;
 use crate::provider::{self, Normalized, Proved, Unproved};
 use crate::publish::Booked;
-use crate::receive::{Answer, Ingest, RateLimits, RawWebhook, Unavailable};
+use crate::receive::{Answer, Ingest, Load, RateLimits, RawWebhook, Unavailable};
 use crate::registry::Registry;
 
 /// Webhooks → durable events.
@@ -41,6 +41,9 @@ impl Ingest for Ingestion {
         }
         let registry = self.registry.load_full();
         let normalized = provider::normalize(&proved.webhook, &registry);
+        if proved.webhook.load() == Load::Overload && !tells_of_an_opt_out(&normalized) {
+            return Answer::Unavailable(Unavailable::Overloaded);
+        }
         match self.stream.publish(&normalized.events, trace.as_deref()).await {
             Ok(durable) => {
                 self.count(&proved, &normalized);
@@ -101,6 +104,14 @@ impl Ingestion {
             }
         }
     }
+}
+
+/// What cannot wait: until it is known, people go on getting messages that they have refused.
+fn tells_of_an_opt_out(normalized: &Normalized) -> bool {
+    normalized
+        .events
+        .iter()
+        .any(|event| matches!(&event.body, Body::Consent(consent) if consent.action == Action::OptOut))
 }
 
 /// The caller's W3C trace context, when it has the one shape version 00 allows.

@@ -66,19 +66,7 @@ pub(super) fn registry(connection: &Connection, privacy: Privacy) -> Registry {
     let span = Duration::from_secs(1);
     let listen = "127.0.0.1:0".parse().unwrap();
     Registry::new(&Config {
-        receive: Receive {
-            listen,
-            public_url: String::new(),
-            body_bytes_max: 0,
-            header_timeout: span,
-            body_timeout: span,
-            connections_max: 0,
-            in_flight_max: 0,
-            answer_deadline: span,
-            shutdown_timeout: span,
-            trusted_proxies: Vec::new(),
-            tls: None,
-        },
+        receive: Receive { public_url: String::new(), ..Receive::default() },
         stream: Stream {
             kind: StreamKind::Embedded,
             dir: PathBuf::new(),

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Durable, Error, Publisher};
 use crate::clock::Clock;
 use crate::event::Event;
-use crate::ledger::{Ledger, Sink};
+use crate::ledger::{Ledger, Published, Sink};
 use crate::metrics::Metrics;
 
 /// A publisher that keeps the books. Cheap to clone.
@@ -34,14 +34,14 @@ impl Booked {
     /// When the stream does not acknowledge every event within the deadline.
     pub async fn publish(&self, events: &[Event], trace: Option<&str>) -> Result<Durable, Error> {
         let records: Vec<_> = events.iter().map(|event| event.record(trace)).collect();
-        let offered = records.len();
         let started = self.clock.ticks();
         let result = timeout(self.answer_deadline, self.publisher.publish(records))
             .await
             .unwrap_or_else(|_| Err(Error::NotAcknowledged("the answer's deadline passed".into())));
         let (durable, spooled) = result.as_ref().map_or((0, 0), |durable| (durable.records, durable.spooled));
         let sink = self.publisher.sink();
-        self.ledger.published(offered, durable, spooled, sink);
+        let published = Published { sink, durable, spooled };
+        self.ledger.published(events.iter().map(Event::connection), published);
         self.metrics.publish.with_label_values(&[sink.name()]).inc_by((durable - spooled) as u64);
         if spooled > 0 {
             self.metrics.publish.with_label_values(&[Sink::Spool.name()]).inc_by(spooled as u64);

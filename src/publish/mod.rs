@@ -15,9 +15,12 @@ mod mark;
 mod spool;
 mod relay;
 mod booked;
+mod heartbeat;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::config;
 use crate::event::Record;
 use crate::ledger::Sink;
@@ -28,6 +31,7 @@ pub(crate) use broker::{client_config, refused_settings, scrub, secrets, topic_n
 pub(crate) use forsaken::{Brokers, Heard};
 #[cfg(test)]
 pub(crate) use forsaken::{TICKS, statistics};
+pub use heartbeat::{Heart, Heartbeat, Stage};
 pub use kafka::KafkaPublisher;
 pub use log::Log;
 pub use probe::probe;
@@ -123,6 +127,29 @@ impl Publisher {
         Ok(Durable { records: count, sink: self.sink(), spooled })
     }
 
+    /// Tells the stream of this process itself, if others read it. Such a record is on no books and
+    /// in no spool: the next one replaces it.
+    ///
+    /// # Errors
+    /// When the stream does not take it in time.
+    pub async fn announce(&self, record: Record, patience: Duration) -> Result<(), Error> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(kafka) => kafka.attempt(&[record], patience).await.map_err(|left| left.error),
+            Self::Spooled(relay) => relay.announce(record, patience).await,
+        }
+    }
+
+    /// When the oldest event that waits in the spool was received.
+    pub async fn oldest_spooled(&self) -> Option<Timestamp> {
+        let Self::Spooled(relay) = self else { return None };
+        let spool = Arc::clone(relay.spool());
+        if spool.events() == 0 {
+            return None;
+        }
+        tokio::task::spawn_blocking(move || spool.oldest()).await.ok().flatten()
+    }
+
     /// What it publishes to.
     pub const fn sink(&self) -> Sink {
         match self {
@@ -186,7 +213,6 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::event::Topic;
 
     #[tokio::test]

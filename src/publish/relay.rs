@@ -96,8 +96,16 @@ impl Relay {
     }
 
     /// The spool.
-    pub(super) fn spool(&self) -> &Spool {
+    pub(super) fn spool(&self) -> &Arc<Spool> {
         &self.0.spool
+    }
+
+    /// Hands one record to Kafka alone: what is of no use once it is late has no place in the spool.
+    pub(super) async fn announce(&self, record: Record, patience: Duration) -> Result<(), Error> {
+        match self.0.is_open() {
+            true => Err(Error::Unreachable("kafka does not acknowledge events in time".into())),
+            false => self.0.kafka.attempt(&[record], patience).await.map_err(|left| left.error),
+        }
     }
 
     /// Drains no more, and waits for what is under way.

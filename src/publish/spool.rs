@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::mark::Mark;
 use super::{Error, Log};
+use crate::clock::Timestamp;
 use crate::event::{Record, Topic};
 
 /// The lanes' directories, in the order they are drained.
@@ -48,7 +49,7 @@ pub(super) struct Portion {
 
 /// What became of every event ever spooled here:
 /// spooled = drained + in the spool + corrupt + set aside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are the account's lines")]
 pub struct SpoolAccount {
     pub spooled: u64,
@@ -61,6 +62,16 @@ pub struct SpoolAccount {
 }
 
 impl SpoolAccount {
+    /// Adds all of `other`.
+    pub const fn merge(&mut self, other: &Self) {
+        self.spooled += other.spooled;
+        self.drained += other.drained;
+        self.in_spool += other.in_spool;
+        self.corrupt += other.corrupt;
+        self.set_aside += other.set_aside;
+        self.bytes += other.bytes;
+    }
+
     /// What is missing from or too much in the account; 0, always.
     pub const fn imbalance(&self) -> u64 {
         self.spooled.abs_diff(self.drained + self.in_spool + self.corrupt + self.set_aside)
@@ -194,6 +205,15 @@ impl Spool {
             sum.set_aside += mark.set_aside;
         }
         sum
+    }
+
+    /// When the oldest record that waits was received, as far as it can be read. Blocks on the disk.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let first = |lane: &Lane| {
+            let (_, record) = lane.log.read(lane.mark().position, 1).ok()?.into_iter().next()?;
+            record.map(|record| record.time)
+        };
+        self.lanes.iter().filter_map(first).min()
     }
 
     /// Whether it takes records.

@@ -5,6 +5,7 @@ mod answer;
 mod webhook;
 mod route;
 mod limit;
+mod room;
 mod work;
 mod tls;
 mod server;
@@ -15,7 +16,7 @@ pub use answer::{Acceptance, Answer, DurableProof, Reply, Unavailable, Verdict};
 pub use limit::RateLimits;
 pub use server::{Server, serve};
 pub use tls::{Fingerprint, Terms, terms_of};
-pub use webhook::{Envelope, RawWebhook, Verified};
+pub use webhook::{Envelope, Load, RawWebhook, Verified};
 
 /// Takes webhooks to their end: proved, normalised, durable.
 pub trait Ingest: Send + Sync + 'static {

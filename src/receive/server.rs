@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,13 +24,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::limit::remote;
+use super::room::{Room, Share};
 use super::route::hook;
 use super::tls::{self, Fingerprint};
 use super::work::Work;
-use super::{Answer, Envelope, Ingest, RawWebhook, Reply, Unavailable};
+use super::{Answer, Envelope, Ingest, Load, RawWebhook, Reply, Unavailable};
 use crate::clock::Clock;
 use crate::config::{Connection, Receive};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Open};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
@@ -39,7 +40,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Wait after an accept that failed for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// The answer when `in_flight_max` is reached.
+/// The answer when twice `in_flight_max` is reached.
 const OVERLOADED: Answer = Answer::Unavailable(Unavailable::Overloaded);
 
 /// What a receiver needs. One is shared by all its connections.
@@ -52,8 +53,10 @@ pub struct Server<I> {
     clock: Clock,
     /// How to end TLS, where no proxy does; swapped when certificates are renewed.
     terms: Option<Arc<ArcSwap<ServerConfig>>>,
-    /// Webhooks that may be worked on at once.
+    /// Webhooks that may be worked on at once, whatever they say.
     places: Arc<Semaphore>,
+    /// What their bodies may take up.
+    room: Room,
     ingest: Arc<I>,
 }
 
@@ -67,8 +70,9 @@ impl<I: Ingest> Server<I> {
         ingest: I,
     ) -> Self {
         let places = Arc::new(Semaphore::new(settings.in_flight_max));
+        let room = Room::new(settings.in_flight_bytes_max);
         let ingest = Arc::new(ingest);
-        Self { settings, registry, ledger, metrics, clock, terms: None, places, ingest }
+        Self { settings, registry, ledger, metrics, clock, terms: None, places, room, ingest }
     }
 
     /// The same, which ends TLS itself.
@@ -189,29 +193,28 @@ fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 
 /// From a request to its answer: booked in, limited, read, ingested, booked out.
 async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, caller: Caller) -> Answer {
-    let entry = server.ledger.open();
-    let webhook = match read(server, request, caller).await {
-        Ok(webhook) => webhook,
+    let mut entry = server.ledger.open();
+    let (webhook, share) = match read(server, request, caller, &mut entry).await {
+        Ok(read) => read,
         Err(refused) => {
-            entry.close(&refused);
+            entry.close(&refused, server.clock.now());
             server.metrics.webhooks.with_label_values(&["", "", refused.outcome()]).inc();
             return refused;
         }
     };
-    let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
-        entry.close(&OVERLOADED);
-        server.count(webhook.connection.as_deref(), &OVERLOADED, Duration::ZERO);
-        return OVERLOADED;
-    };
+    // Without a place it is taken only if it cannot wait, which is known once it is understood.
+    let place = Arc::clone(&server.places).try_acquire_owned().ok();
+    let webhook = webhook.under(if place.is_some() { Load::Bearable } else { Load::Overload });
     let started = server.clock.ticks();
     let server = Arc::clone(server);
     let work = Work::new(async move {
         let connection = webhook.connection.clone();
+        let received_at = webhook.received_at;
         let answer = server.ingest.ingest(webhook).await;
-        entry.close(&answer);
+        entry.close(&answer, received_at);
         let taken = server.clock.ticks().saturating_sub(started);
         server.count(connection.as_deref(), &answer, taken);
-        drop(place);
+        drop((place, share));
         answer
     });
     work.await
@@ -221,7 +224,8 @@ async fn read<I>(
     server: &Server<I>,
     request: Request<Incoming>,
     caller: Caller,
-) -> Result<RawWebhook, Answer> {
+    entry: &mut Open,
+) -> Result<(RawWebhook, Share), Answer> {
     let (head, body) = request.into_parts();
     let hook = hook(head.uri.path()).ok_or(Answer::NotFound)?;
     if head.method != Method::GET && head.method != Method::POST {
@@ -231,16 +235,17 @@ async fn read<I>(
         return Err(Answer::EncodedBody);
     }
     let settings = &server.settings;
-    // Bodies under way are held in memory, so they are bounded too; but by twice as many, so that
-    // slow senders do not take the places of those whose webhooks are here.
-    if server.ledger.in_flight() > 2 * settings.in_flight_max as u64 {
+    let connection = server.registry.load().connection(hook.connection).cloned();
+    let in_flight = entry.belongs_to(connection.as_ref().map(|found| &found.id));
+    // Opt-outs find a place up to here, and slow senders do not take the places of those whose
+    // webhooks are here.
+    if in_flight > 2 * settings.in_flight_max as u64 {
         return Err(OVERLOADED);
     }
-    let connection = server.registry.load().connection(hook.connection).cloned();
     let path_secret = hook.path_secret.map(str::to_owned);
     let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let remote = remote(caller.address, &head.headers, &settings.trusted_proxies);
-    let body = read_body(body, settings).await?;
+    let (body, share) = server.room.read(body, settings.body_bytes_max, settings.body_timeout).await?;
     let envelope = Envelope {
         connection,
         method: head.method,
@@ -251,26 +256,7 @@ async fn read<I>(
         client_certificate: caller.certificate,
         received_at: server.clock.now(),
     };
-    Ok(RawWebhook::new(envelope, body))
-}
-
-async fn read_body(body: Incoming, settings: &Receive) -> Result<Bytes, Answer> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    if body.size_hint().lower() > settings.body_bytes_max as u64 {
-        return Err(Answer::TooLarge);
-    }
-    let whole = Limited::new(body, settings.body_bytes_max).collect();
-    match timeout(settings.body_timeout, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Answer::TooLarge),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a body broke off");
-            Err(Answer::BadRequest)
-        }
-        Err(_) => Err(Answer::TimedOut),
-    }
+    Ok((RawWebhook::new(envelope, body), share))
 }
 
 fn respond(answer: &Answer) -> Response<Full<Bytes>> {

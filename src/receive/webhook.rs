@@ -33,11 +33,21 @@ pub struct Envelope {
     pub received_at: Timestamp,
 }
 
+/// How much the receiver has to do when it has read a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// No more than it is meant to.
+    Bearable,
+    /// `in_flight_max` webhooks are being worked on: only what cannot wait is to be taken.
+    Overload,
+}
+
 /// One HTTP request a provider pushed, read whole and not yet believed.
 #[derive(Debug)]
 pub struct RawWebhook {
     envelope: Envelope,
     body: Bytes,
+    load: Load,
 }
 
 impl Deref for RawWebhook {
@@ -65,7 +75,13 @@ impl Envelope {
 impl RawWebhook {
     /// Puts a request together with its body.
     pub const fn new(envelope: Envelope, body: Bytes) -> Self {
-        Self { envelope, body }
+        Self { envelope, body, load: Load::Bearable }
+    }
+
+    /// The same, read while there was so much to do.
+    #[must_use]
+    pub fn under(self, load: Load) -> Self {
+        Self { load, ..self }
     }
 
     /// Shows the body to `check`; a webhook that passes becomes [`Verified`].
@@ -118,6 +134,11 @@ impl Verified {
     /// The body's bytes.
     pub fn body(&self) -> &Bytes {
         &self.raw.body
+    }
+
+    /// How much there was to do when it had been read.
+    pub const fn load(&self) -> Load {
+        self.raw.load
     }
 
     /// When the last byte was read.

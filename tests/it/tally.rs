@@ -624,19 +624,7 @@ fn registry(connection: &str) -> Registry {
     let loopback = "127.0.0.1:0".parse().unwrap();
     let second = Duration::from_secs(1);
     Registry::new(&Config {
-        receive: config::Receive {
-            listen: loopback,
-            public_url: String::new(),
-            body_bytes_max: 1,
-            header_timeout: second,
-            body_timeout: second,
-            connections_max: 1,
-            in_flight_max: 1,
-            answer_deadline: second,
-            shutdown_timeout: second,
-            trusted_proxies: Vec::new(),
-            tls: None,
-        },
+        receive: config::Receive { public_url: String::new(), ..config::Receive::default() },
         stream: config::Stream {
             kind: config::StreamKind::Embedded,
             dir: "data".into(),

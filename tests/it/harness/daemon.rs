@@ -113,6 +113,18 @@ impl Child {
         Answer::of(webhook.request(&self.client, &self.receive).send().await.unwrap()).await
     }
 
+    /// What a provider would send, not sent yet.
+    pub(crate) fn request_of(&self, webhook: &Webhook) -> reqwest::RequestBuilder {
+        webhook.request(&self.client, &self.receive)
+    }
+
+    /// Memory of the process that is in use, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Asks something of the admin API.
     pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, body: &Value) -> Answer {
         let request = self.client.request(method, format!("{}{path}", self.admin)).json(body);

@@ -39,6 +39,8 @@ pub(crate) struct Setting {
     tokens: String,
     /// Tables that only one test wants.
     more: String,
+    /// Keys that only one test wants: the table's header, and a line.
+    keys: Vec<(&'static str, String)>,
 }
 
 /// What several processes of one fleet have in common.
@@ -110,11 +112,17 @@ impl Setting {
         self
     }
 
+    /// With a key of a table that is there set otherwise: `set("[receive]", "in_flight_max = 2")`.
+    pub(crate) fn set(mut self, table: &'static str, line: &str) -> Self {
+        self.keys.push((table, line.to_owned()));
+        self
+    }
+
     fn of(shared: Shared) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let (tokens, more) = (String::new(), String::new());
-        Self { dir, receive: free_port(), admin: free_port(), shared, data, tokens, more }
+        let (tokens, more, keys) = (String::new(), String::new(), Vec::new());
+        Self { dir, receive: free_port(), admin: free_port(), shared, data, tokens, more, keys }
     }
 
     /// Where the daemon keeps its data.
@@ -166,9 +174,20 @@ impl Setting {
         self.spawn(&all)
     }
 
-    /// The configuration as it is written.
-    #[expect(clippy::too_many_lines, reason = "a configuration file, a line a line")]
+    /// The configuration as it is written: a key that is set otherwise takes the place of the usual.
     pub(crate) fn text(&self) -> String {
+        self.keys.iter().fold(self.usual(), |text, (table, line)| {
+            let (before, after) = text.split_once(&format!("{table}\n")).unwrap();
+            let (inside, after) = after.split_once("\n[").unwrap();
+            let name = line.split('=').next().unwrap();
+            let kept = inside.lines().filter(|other| other.split('=').next() != Some(name));
+            let inside: Vec<_> = kept.chain([line.as_str()]).collect();
+            format!("{before}{table}\n{}\n[{after}", inside.join("\n"))
+        })
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a configuration file, a line a line")]
+    fn usual(&self) -> String {
         let Self { receive, admin, tokens, more, shared, .. } = self;
         let Shared { topic_prefix, key_prefix, group, discord, .. } = shared;
         let brokers = shared.kafka.as_deref().unwrap_or("127.0.0.1:1");

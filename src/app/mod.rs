@@ -1,8 +1,9 @@
 //! Builds every stage, starts them, and drains them in travel order.
 
-use std::io;
+mod refusal;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,63 +17,17 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::admin::{self, Extras, Rails, View};
 use crate::alert::Status;
 use crate::clock::Clock;
-use crate::config::{Config, Kafka, Role, StateKind, StreamKind};
-use crate::consume::{self, Consumer, Partition, Positions, progress};
+use crate::config::{self, Config, Kafka, Role, StateKind, StreamKind};
+use crate::consume::{self, Consumer, Partition, Positions, Receivers, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
-use crate::publish::{self, Booked, Log, Publisher, Spool};
+use crate::publish::{Booked, Heart, Log, Publisher, Spool};
 use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Resume, Store};
 
-/// Why the daemon did not start: what is wrong, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration cannot work in this role.
-    #[error("{0}")]
-    Refused(String),
-    /// An address cannot be listened on.
-    #[error(
-        "failed to listen on {address} ({setting}): {source}; stop what uses it or choose another address"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The key that set it.
-        setting: &'static str,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The data directory cannot be used.
-    #[error(
-        "failed to use the data directory {directory}: {source}; make it writable for this user or set stream.dir"
-    )]
-    Directory {
-        /// The directory.
-        directory: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The stream cannot be opened or reached.
-    #[error(transparent)]
-    Stream(#[from] publish::Error),
-    /// The stream cannot be read.
-    #[error(transparent)]
-    Consume(#[from] consume::Error),
-    /// The state cannot be opened or reached.
-    #[error(transparent)]
-    State(#[from] tally::Error),
-    /// Redis does not answer.
-    #[error("{0}; check that Redis runs and that state.url is right")]
-    Redis(tally::Error),
-    /// TLS cannot be ended.
-    #[error("{0}")]
-    Tls(String),
-    /// Something that a test excludes.
-    #[error("failed to register a metric: {0}")]
-    Metrics(#[from] prometheus::Error),
-}
+pub use refusal::StartError;
 
 /// How long an observer that was killed may still be in its group: its session, and a little.
 const COMPANY_WAIT_MAX: Duration = Duration::from_secs(13);
@@ -93,6 +48,8 @@ pub struct Daemon {
     stop_receiving: watch::Sender<bool>,
     stop_observing: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
+    stop_heart: watch::Sender<bool>,
+    heart: JoinSet<Ended>,
     receiving: JoinSet<Ended>,
     observing: JoinSet<Ended>,
     admin: JoinSet<Ended>,
@@ -137,6 +94,8 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         stop_receiving: watch::Sender::new(false),
         stop_observing: watch::Sender::new(false),
         stop_admin: watch::Sender::new(false),
+        stop_heart: watch::Sender::new(false),
+        heart: JoinSet::new(),
         receiving: JoinSet::new(),
         observing: JoinSet::new(),
         admin: JoinSet::new(),
@@ -158,6 +117,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
                 answer_deadline: config.receive.answer_deadline,
             };
             daemon.receive(&config, &rails, booked.clone(), listener);
+            daemon.beat(&config.stream, booked.clone())?;
             Some(booked)
         }
         None => {
@@ -201,6 +161,7 @@ impl Daemon {
     pub async fn failed(&mut self) -> String {
         let ended = tokio::select! {
             Some(ended) = self.receiving.join_next() => ended,
+            Some(ended) = self.heart.join_next() => ended,
             Some(ended) = self.observing.join_next() => ended,
             Some(ended) = self.admin.join_next() => ended,
             else => return "nothing was running".into(),
@@ -218,6 +179,7 @@ impl Daemon {
         let (clock, began, budget) = (self.clock, self.clock.ticks(), self.shutdown_timeout);
         let left = || budget.saturating_sub(clock.ticks().saturating_sub(began));
         drain("receiver", &self.stop_receiving, &mut self.receiving, left()).await;
+        drain("heart", &self.stop_heart, &mut self.heart, left()).await;
         if let Some(publisher) = &self.publisher {
             publisher.close(left()).await;
         }
@@ -248,6 +210,21 @@ impl Daemon {
         });
     }
 
+    /// Has a receiver tell of itself, where observers may be elsewhere.
+    fn beat(&mut self, stream: &config::Stream, booked: Booked) -> Result<(), StartError> {
+        if let StreamKind::Kafka(_) = stream.kind {
+            let directory = stream.dir.join("spool");
+            let heart = Heart::of(&directory, booked)
+                .map_err(|source| StartError::Directory { directory, source })?;
+            let stopped = self.stop_heart.subscribe();
+            self.heart.spawn(async move {
+                heart.run(stopped).await;
+                ("heart", Ok(()))
+            });
+        }
+        Ok(())
+    }
+
     async fn observe(
         &mut self,
         config: &Config,
@@ -260,6 +237,14 @@ impl Daemon {
         let Resume { positions, clock, loss } = store.resume().await?;
         let (reporter, progress) = progress((positions.clone(), clock, loss), rails.clock.now());
         let positions = Arc::new(Mutex::new(positions));
+        if let StreamKind::Kafka(kafka) = &config.stream.kind {
+            let (kafka, herald, clock) = (kafka.clone(), reporter.herald(), rails.clock);
+            let (receivers, stopped) = (Receivers { kafka, herald, clock }, self.stop_observing.subscribe());
+            self.observing.spawn(async move {
+                receivers.run(stopped).await;
+                ("receivers", Ok(()))
+            });
+        }
         let observation = Observation {
             consumer: stream.consumer(&positions)?,
             positions,
