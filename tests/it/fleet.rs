@@ -7,8 +7,10 @@ use crate::harness::{CM_NUMBER, Fate, Setting, cm, eventually, lime};
 
 #[tokio::test]
 async fn observers_add_receivers_up_and_judge_nothing_while_one_of_them_is_missing() {
-    let one = Setting::kafka_and_redis();
-    let other = one.sibling();
+    // The first event waits for the producer to settle; on a busy machine it would be spooled.
+    let patient = |setting: Setting| setting.set("[stream.kafka]", "spool_after = \"2500ms\"");
+    let one = patient(Setting::kafka_and_redis());
+    let other = patient(one.sibling());
     let watcher = one.sibling().set("[health]", "lag_max = \"12s\"");
     let observer = watcher.serve_as("observe").await;
     let (first, second) = (one.serve_as("receive").await, other.serve_as("receive").await);
