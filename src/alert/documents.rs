@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,6 +29,44 @@ impl Documents for Store {
 
     async fn load(&self, table: Table) -> Result<BTreeMap<String, Bytes>, Error> {
         Self::load(self, table).await
+    }
+}
+
+/// The store in the hands of whoever holds a lease: once somebody else has been given a newer one,
+/// nothing is written any more.
+#[derive(Clone, Debug)]
+pub struct Fenced {
+    store: Store,
+    token: u64,
+    saves: Arc<AtomicU64>,
+}
+
+impl Fenced {
+    /// The store for the holder of a lease.
+    pub fn new(store: Store, token: u64) -> Self {
+        Self { store, token, saves: Arc::default() }
+    }
+
+    /// The lease's token.
+    pub const fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// How often something has been written, through this or a clone of it.
+    pub fn saves(&self) -> u64 {
+        self.saves.load(Relaxed)
+    }
+}
+
+impl Documents for Fenced {
+    async fn save(&self, puts: Vec<Put>) -> Result<(), Error> {
+        self.store.save_as(self.token, puts).await?;
+        self.saves.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    async fn load(&self, table: Table) -> Result<BTreeMap<String, Bytes>, Error> {
+        self.store.load(table).await
     }
 }
 

@@ -1,10 +1,10 @@
 //! Builds every stage, starts them, and drains them in travel order.
 
+mod backend;
 mod refusal;
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,24 +15,20 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::admin::{self, Extras, Rails, View};
-use crate::alert::Status;
+use crate::alert::{Backup, Status};
 use crate::clock::Clock;
-use crate::config::{self, Config, Kafka, Role, StateKind, StreamKind};
-use crate::consume::{self, Consumer, Partition, Positions, Receivers, progress};
+use crate::config::{self, Config, Role, StreamKind};
+use crate::consume::{Receivers, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
-use crate::publish::{Booked, Heart, Log, Publisher, Spool};
+use crate::publish::{Booked, Heart, Publisher};
 use crate::receive::{self, RateLimits, Server};
 use crate::registry::Registry;
-use crate::tally::{self, Mirror, Resume, Store};
+use crate::tally::{Mirror, Resume, Store};
 
+pub(crate) use backend::{Stream, open_store, open_stream};
 pub use refusal::StartError;
-
-/// How long an observer that was killed may still be in its group: its session, and a little.
-const COMPANY_WAIT_MAX: Duration = Duration::from_secs(13);
-/// How often the group is looked at meanwhile.
-const COMPANY_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A task's name and how it ended.
 type Ended = (&'static str, Result<(), String>);
@@ -83,7 +79,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     // Creates what is missing, so an observer needs it too; and only an answer means Kafka is there.
     let publisher = stream.publisher(&config, role).await?;
     if role.observes() {
-        refuse_company(&config).await?;
+        backend::refuse_company(&config).await?;
     }
     let mut daemon = Daemon {
         receive_address: receive_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -104,7 +100,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         terms,
     };
     let observer = match role.observes() {
-        true => Some(daemon.observe(&config, &rails, &stream).await?),
+        true => Some(daemon.observe(&config, &rails, (&stream, &publisher)).await?),
         false => None,
     };
     let publisher = match receive_listener {
@@ -121,7 +117,8 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
             Some(booked)
         }
         None => {
-            publisher.close(Duration::ZERO).await;
+            // An observer publishes incidents.
+            daemon.publisher = Some(publisher);
             None
         }
     };
@@ -229,7 +226,7 @@ impl Daemon {
         &mut self,
         config: &Config,
         rails: &Rails,
-        stream: &Stream,
+        (stream, publisher): (&Stream, &Publisher),
     ) -> Result<admin::Observer, StartError> {
         let store = open_store(config).await?;
         self.store = Some(store.clone());
@@ -257,6 +254,7 @@ impl Daemon {
         };
         let (discord_status, discord) = watch::channel(Status::NotConfigured);
         let judge = Watch {
+            backup: Backup { publisher: publisher.clone(), archive: stream.archive() },
             discord: config.alert.discord.clone(),
             discord_status,
             name: ulid::Ulid::generate().to_string(),
@@ -294,92 +292,4 @@ async fn drain(stage: &str, stop: &watch::Sender<bool>, tasks: &mut JoinSet<Ende
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, setting, source })
-}
-
-/// The stream, opened once for whoever writes to it and whoever reads from it.
-enum Stream {
-    Embedded(Log),
-    Kafka(Kafka),
-}
-
-impl Stream {
-    async fn publisher(&self, config: &Config, role: Role) -> Result<Publisher, StartError> {
-        let (dir, retention) = (&config.stream.dir, config.stream.retention);
-        match self {
-            Self::Embedded(log) => Ok(Publisher::embedded(log.clone())),
-            Self::Kafka(kafka) if role.receives() => {
-                make_directory(dir)?;
-                let spool = Spool::open(&dir.join("spool"), kafka.spool_bytes_max)?;
-                Ok(Publisher::spooled(kafka, retention, spool).await?)
-            }
-            Self::Kafka(kafka) => Ok(Publisher::kafka(kafka, retention).await?),
-        }
-    }
-
-    fn consumer(&self, positions: &Positions) -> Result<Consumer, consume::Error> {
-        match self {
-            Self::Embedded(log) => {
-                let positions = positions.lock().unwrap_or_else(PoisonError::into_inner);
-                let position = positions.get(&Partition::EMBEDDED).copied();
-                Ok(Consumer::embedded(log.clone(), position.unwrap_or_else(|| log.start())))
-            }
-            Self::Kafka(kafka) => Consumer::kafka(kafka, Arc::clone(positions)),
-        }
-    }
-}
-
-/// Embedded state is one observer's: a second would count its part of the stream into cells that
-/// the first never sees. One that was killed is forgotten by the group after its session.
-async fn refuse_company(config: &Config) -> Result<(), StartError> {
-    let (StreamKind::Kafka(kafka), StateKind::Embedded) = (&config.stream.kind, &config.state.kind) else {
-        return Ok(());
-    };
-    let waited = timeout(COMPANY_WAIT_MAX, async {
-        while consume::members(kafka).await? != Some(0) {
-            tokio::time::sleep(COMPANY_LOOK_EVERY).await;
-        }
-        Ok(())
-    });
-    waited.await.unwrap_or_else(|_| {
-        Err(StartError::Refused(format!(
-            "another observer is (or may be) in the consumer group {}, and embedded state has one observer only: \
-             set state.kind = \"redis\" for several, stop the other one, or name another stream.kafka.group",
-            kafka.group
-        )))
-    })
-}
-
-async fn open_stream(config: &Config) -> Result<Stream, StartError> {
-    match &config.stream.kind {
-        StreamKind::Embedded => {
-            let stream = &config.stream;
-            make_directory(&stream.dir)?;
-            Ok(Stream::Embedded(Log::open(
-                &stream.dir.join("stream"),
-                stream.retention,
-                stream.retention_bytes,
-            )?))
-        }
-        StreamKind::Kafka(kafka) => Ok(Stream::Kafka(kafka.clone())),
-    }
-}
-
-async fn open_store(config: &Config) -> Result<Store, StartError> {
-    match &config.state.kind {
-        StateKind::Embedded => {
-            make_directory(&config.stream.dir)?;
-            Ok(Store::embedded(&config.stream.dir.join("state"))?)
-        }
-        StateKind::Redis(redis) => {
-            Store::redis(redis, config.state.slots).await.map_err(|error| match error {
-                tally::Error::Unreachable(_) => StartError::Redis(error),
-                _ => error.into(),
-            })
-        }
-    }
-}
-
-fn make_directory(directory: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(directory)
-        .map_err(|source| StartError::Directory { directory: directory.to_owned(), source })
 }

@@ -20,13 +20,25 @@ pub(super) async fn ask<T: Send + 'static>(
     kafka: &Kafka,
     question: impl FnOnce(&Client) -> KafkaResult<T> + Send + 'static,
 ) -> Result<T, Error> {
+    ask_with(kafka, &[], question).await.map(|(_, answer)| answer)
+}
+
+/// Asks through a client with settings of its own, and hands it out for more.
+pub(super) async fn ask_with<T: Send + 'static>(
+    kafka: &Kafka,
+    defaults: &[(&str, &str)],
+    question: impl FnOnce(&Client) -> KafkaResult<T> + Send + 'static,
+) -> Result<(Client, T), Error> {
     let hidden = secrets(kafka);
-    let client = client_config(kafka, &[]).map_err(|error| Error::Unusable(error.to_string()))?;
+    let client = client_config(kafka, defaults).map_err(|error| Error::Unusable(error.to_string()))?;
     let asked = tokio::task::spawn_blocking(move || {
         let client: Client = client
             .create()
             .map_err(|error| Error::Unusable(refused_settings(&error, &hidden).to_string()))?;
-        question(&client).map_err(|error| Error::Unusable(scrub(&error.to_string(), &hidden)))
+        let answer = question(&client);
+        answer
+            .map(|answer| (client, answer))
+            .map_err(|error| Error::Unusable(scrub(&error.to_string(), &hidden)))
     });
     asked.await.unwrap_or_else(|error| Err(Error::Unusable(error.to_string())))
 }

@@ -1,5 +1,6 @@
 //! The stream → batches of records. The position moves only after tally has applied them.
 
+mod archive;
 mod broker;
 mod embedded;
 mod kafka;
@@ -16,6 +17,7 @@ use crate::config;
 use crate::event::{Record, Topic};
 use crate::publish::Log;
 
+pub use archive::{Archive, Scan};
 pub use embedded::EmbeddedConsumer;
 pub use fleet::{Condition, Fleet, Receiver};
 pub use kafka::KafkaConsumer;

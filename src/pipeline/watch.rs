@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::alert::{Desk, Dispatcher, Evaluation, Status};
+use crate::alert::{Desk, Dispatcher, Evaluation, Fenced, Backup, LOOK_EVERY, Status};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::consume::Progress;
@@ -16,10 +16,16 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::tally::{self, Mirror, Store};
 
-/// How long the lease lasts without being renewed: another observer takes over within this.
-const LEASE: Duration = Duration::from_secs(15);
-/// How often the lease is renewed, and the longest wait between two looks at what is due.
-const RENEW_EVERY: Duration = Duration::from_secs(4);
+/// How long the lease lasts without being renewed. Another observer takes over within this and
+/// `RENEW_EVERY`, which together with its first look at everything must be less than 15 s.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often the lease is renewed or asked for, and the longest wait between two looks at what is due.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// The shortest wait between two looks at what is due.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+/// The shortest wait after one that failed.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
 
 /// Judges the cells and tells what follows.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct Watch {
     pub registry: Arc<ArcSwap<Registry>>,
     /// How far the counting is.
     pub progress: Progress,
+    /// What keeps incidents and silences in the stream.
+    pub backup: Backup,
     /// Where alerts go.
     pub discord: Option<config::Discord>,
     /// Tells others how Discord answers.
@@ -46,9 +54,12 @@ pub struct Watch {
 
 /// What the observer that holds the lease has: the desk, and a dispatcher at work.
 struct Lead {
-    /// The lease's fencing token: another one means that somebody else held it in between.
-    token: u64,
-    desk: Desk,
+    /// The documents, as long as the lease's token is the newest: another one means that somebody else
+    /// held it in between.
+    documents: Fenced,
+    desk: Desk<Fenced>,
+    /// How many saves had been made when documents were announced last, and when that was.
+    announced: (u64, Timestamp),
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     status: watch::Receiver<Status>,
@@ -61,12 +72,14 @@ impl Watch {
         let mut lead = None;
         let mut due = self.clock.now();
         loop {
+            let mut wait_min = WAIT_MIN;
             if let Err(error) = self.turn(&mut lead, &mut due).await {
                 tracing::warn!(%error, "failed to evaluate; nothing is lost, it is tried again");
+                wait_min = RETRY_WAIT;
             }
             let wait = self.clock.real(due.since(self.clock.now())).min(RENEW_EVERY);
             tokio::select! {
-                () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
+                () = tokio::time::sleep(wait.max(wait_min)) => {}
                 _ = shutdown.wait_for(|stop| *stop) => break,
             }
         }
@@ -78,7 +91,7 @@ impl Watch {
     async fn turn(&self, lead: &mut Option<Lead>, due: &mut Timestamp) -> Result<(), tally::Error> {
         let token = self.store.lease(&self.name, LEASE).await?;
         let now = self.clock.now();
-        if let Some(lost) = lead.take_if(|lead| Some(lead.token) != token) {
+        if let Some(lost) = lead.take_if(|lead| Some(lead.documents.token()) != token) {
             tracing::warn!("the lease was lost: another observer evaluates, or has done so");
             lost.end().await;
         }
@@ -93,18 +106,36 @@ impl Watch {
             *due = now.plus(self.registry.load().health.evaluate_every);
             self.evaluate(lead, now).await?;
         }
+        match lead.as_mut() {
+            Some(lead) => self.announce(lead, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes what was written since, here or, now and then, by anybody.
+    async fn announce(&self, lead: &mut Lead, now: Timestamp) -> Result<(), tally::Error> {
+        let (saves, last) = (lead.documents.saves(), lead.announced.1);
+        if saves == lead.announced.0 && now.since(last) < LOOK_EVERY {
+            return Ok(());
+        }
+        // Its own notes are no news, so they are written through a handle that does not count.
+        let notes = Fenced::new(self.store.clone(), lead.documents.token());
+        self.backup.announce(&notes, now).await?;
+        lead.announced = (saves, now);
         Ok(())
     }
 
     /// Takes up the work where whoever did it last left it.
     async fn lead(&self, token: u64) -> Result<Lead, tally::Error> {
-        let desk = Desk::open(self.store.clone()).await?;
+        let documents = Fenced::new(self.store.clone(), token);
+        self.backup.restore(&documents).await?;
+        let desk = Desk::open(documents.clone()).await?;
         let (wake, stop) = (Arc::new(Notify::new()), watch::Sender::new(false));
         let dispatcher =
-            Dispatcher::new(self.store.clone(), self.discord.clone(), self.clock, self.metrics.clone());
+            Dispatcher::new(documents.clone(), self.discord.clone(), self.clock, self.metrics.clone());
         let (woken, stopped, status) = (Arc::clone(&wake), stop.subscribe(), dispatcher.status());
         let dispatcher = tokio::spawn(async move { dispatcher.run(woken, stopped).await });
-        Ok(Lead { token, desk, wake, stop, status, dispatcher })
+        Ok(Lead { documents, desk, announced: (0, Timestamp::default()), wake, stop, status, dispatcher })
     }
 
     async fn evaluate(&self, lead: &mut Lead, now: Timestamp) -> Result<(), tally::Error> {

@@ -141,11 +141,12 @@ impl KafkaPublisher {
         let producer = live.producer().ok_or_else(closed)?;
         let number = Topic::ALL.iter().position(|topic| *topic == record.topic);
         let topic = number.and_then(|number| self.0.topics.get(number)).ok_or_else(closed)?;
-        let message = BaseRecord::with_opaque_to(topic, Box::new(place))
+        let mut message = BaseRecord::with_opaque_to(topic, Box::new(place))
             .key(record.key.as_bytes())
-            .payload(&record.value[..])
             .timestamp(record.time.millis())
             .headers(headers(record));
+        // No value at all is what lets compaction forget a key.
+        message.payload = Some(&record.value[..]).filter(|value| !value.is_empty());
         producer.send(message).map_err(|(error, _)| {
             producer.context().refused(error.rdkafka_error_code().unwrap_or(Code::Fail))
         })

@@ -122,6 +122,12 @@ pub enum Table {
     Outbox,
     /// Where each number stands in the alert policy, by number.
     Standings,
+    /// Who is not to be called about what, and until when, by id.
+    Silences,
+    /// What people prefer to be told, by whose preference it is.
+    Preferences,
+    /// What of the other tables was published, by topic and key.
+    Announced,
 }
 
 impl Table {
@@ -131,6 +137,9 @@ impl Table {
             Self::Incidents => "incidents",
             Self::Outbox => "outbox",
             Self::Standings => "standings",
+            Self::Silences => "silences",
+            Self::Preferences => "preferences",
+            Self::Announced => "announced",
         }
     }
 }

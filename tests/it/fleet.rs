@@ -1,9 +1,73 @@
-//! Receivers and observers as processes of their own: what receivers tell of themselves, and what
-//! observers make of it.
+//! Receivers and observers as processes of their own on one Kafka and one Redis: they share the work,
+//! another one goes on where one was killed, and what receivers tell of themselves is heard.
+
+use std::time::Duration;
 
 use serde_json::json;
+use sounder::simulate::discord::Standin;
+use tokio::time::Instant;
 
-use crate::harness::{CM_NUMBER, Fate, Setting, cm, eventually, lime};
+use crate::harness::{CM_NUMBER, Child, Fate, Setting, cm, eventually, lime, twilio};
+
+/// How soon another observer must evaluate after one was killed.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
+
+/// Whether a process evaluates, by what it counts of its own evaluations.
+async fn evaluations(observer: &Child) -> u64 {
+    let metrics = observer.get("/metrics").await.body;
+    let count =
+        metrics.lines().find_map(|line| line.strip_prefix("sounder_evaluation_duration_seconds_count "));
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn two_receivers_and_two_observers_count_each_message_once() {
+    let setting = Setting::kafka_and_redis();
+    let others = [setting.sibling(), setting.sibling(), setting.sibling()];
+    let (first, second) = tokio::join!(setting.serve_as("receive"), others[0].serve_as("receive"));
+    let (third, fourth) = tokio::join!(others[1].serve_as("observe"), others[2].serve_as("observe"));
+    let load = "--messages 3000 --rate 800 --shuffle --duplicates 0.3 --from-zero";
+    // Both receivers take the same messages' receipts: what one of them got, the other gets as well.
+    let one = setting.simulate_and_ask(&others[1], load);
+    one.ends().await.with(0).saying("0 differences");
+    let again = others[0].simulate_and_ask(&others[2], load);
+    again.ends().await.with(0).saying("0 differences");
+    for daemon in [first, second, third, fourth] {
+        assert_eq!(daemon.read("/api/v1/ledger").await["balanced"], true);
+        daemon.terminate().await.with(0);
+    }
+}
+
+#[tokio::test]
+async fn another_observer_goes_on_with_the_incident_of_one_that_was_killed() {
+    let discord = Standin::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let setting = Setting::kafka_and_redis().telling(&discord);
+    let (holder, next) = (setting.sibling(), setting.sibling());
+    let receiver = setting.serve_as("receive").await;
+    let killed = holder.serve_as("observe").await;
+    eventually("the first observer evaluates", async || (evaluations(&killed).await > 0).then_some(())).await;
+    let survivor = next.serve_as("observe").await;
+    assert_eq!(receiver.takes(&twilio("1", Fate::Filtered)).await.status, 204);
+    eventually("the card and its ping are there", async || (discord.posted().len() == 2).then_some(())).await;
+    assert_eq!(evaluations(&survivor).await, 0, "the other one holds the lease");
+
+    let begun = Instant::now();
+    killed.kill();
+    eventually("the other one evaluates", async || (evaluations(&survivor).await > 0).then_some(())).await;
+    let took = begun.elapsed();
+    assert!(took < TAKEN_OVER_WITHIN, "it took {took:?}");
+    for message in 100..130 {
+        assert_eq!(receiver.takes(&twilio(&message.to_string(), Fate::Delivered)).await.status, 204);
+    }
+    eventually("the card is resolved in its place", async || {
+        let posted = discord.posted();
+        posted[0].embeds()[0]["title"].as_str()?.starts_with("Resolved").then_some(())
+    })
+    .await;
+    assert_eq!(discord.posted().len(), 2, "nothing was posted twice: {:?}", discord.posted());
+    let said = format!("fleet: another observer evaluated {took:?} after the kill\n");
+    std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
+}
 
 #[tokio::test]
 async fn observers_add_receivers_up_and_judge_nothing_while_one_of_them_is_missing() {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use sounder::clock::Timestamp;
 use sounder::config::{self, Secret};
-use sounder::consume::Partition;
+use sounder::consume::{Archive, Partition};
+use sounder::event::Topic;
+use sounder::simulate::discord::Standin;
 use sounder::tally::{Apply, Clocks, Error, Resume, Store};
 
-use crate::harness::{self, Cluster, OwnRedis, Setting, TWILIO_NUMBER, eventually};
+use crate::harness::{self, Cluster, Fate, OwnRedis, Setting, TWILIO_NUMBER, eventually, twilio};
 
 /// Slow enough to be interrupted, with repetitions and out of order.
 const LONG: &str = "--messages 6000 --rate 1500 --shuffle --duplicates 0.3 --from-zero";
@@ -182,4 +184,86 @@ async fn a_cluster_counts_once_through_a_failover_and_a_slot_that_moves() {
     eventually("the state is whole", async || daemon.trouble_with("rebuild").await.is_none().then_some(()))
         .await;
     assert_eq!(daemon.read("/api/v1/ledger").await["balanced"], true);
+}
+
+/// The sick number's card, and its ping.
+async fn the_alarm_is_raised(daemon: &harness::Child, discord: &Standin) {
+    assert_eq!(daemon.takes(&twilio("1", Fate::Filtered)).await.status, 204);
+    eventually("the card and its ping are there", async || (discord.posted().len() == 2).then_some(())).await;
+}
+
+/// The number recovers, and its first card says so: no other message was posted.
+async fn the_same_card_resolves(daemon: &harness::Child, discord: &Standin) {
+    for message in 100..130 {
+        assert_eq!(daemon.takes(&twilio(&message.to_string(), Fate::Delivered)).await.status, 204);
+    }
+    eventually("the card is resolved", async || {
+        let posted = discord.posted();
+        let title = posted[0].embeds()[0]["title"].as_str()?.to_owned();
+        title.starts_with("Resolved").then_some(())
+    })
+    .await;
+    let posted = discord.posted();
+    assert_eq!(posted.len(), 2, "{posted:?}");
+}
+
+/// Waits until the newest record of the one incident names its card, with nothing left to say.
+async fn the_card_is_in_the_stream(setting: &Setting) {
+    let kafka = config::Kafka {
+        brokers: harness::brokers(),
+        topic_prefix: setting.shared.topic_prefix.clone(),
+        ..config::Kafka::default()
+    };
+    let archive = Archive::Kafka(kafka);
+    eventually("the card is in the stream", async || {
+        let newest = archive.newest(Topic::Incidents).await.ok()?;
+        let told: serde_json::Value = serde_json::from_slice(newest.values().next()?).ok()?;
+        let waits = |(key, _): (&String, _)| key.starts_with("outbox/") && !key.starts_with("outbox/posted.");
+        let pending = told["restore"].as_object()?.iter().any(waits);
+        (told["discord"]["message"].is_string() && !pending).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_incident_survives_the_loss_of_redis_and_nobody_is_told_twice() {
+    let discord = Standin::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let redis = OwnRedis::forgetful().await;
+    let setting = Setting::on(Some(harness::brokers()), Some(redis.url())).telling(&discord);
+    let daemon = setting.serve().await;
+    the_alarm_is_raised(&daemon, &discord).await;
+    the_card_is_in_the_stream(&setting).await;
+    let _: String = redis.ask(&["FLUSHALL"]).await;
+    is_counted_again(&daemon, "is new, or was lost").await;
+    eventually("the incident is back", async || {
+        let open = daemon.read("/api/v1/incidents?open=true").await;
+        (open["incidents"][0]["number"] == TWILIO_NUMBER).then_some(())
+    })
+    .await;
+    assert!(daemon.stderr().contains("alerts.restored"), "{}", daemon.stderr());
+    the_same_card_resolves(&daemon, &discord).await;
+}
+
+#[tokio::test]
+async fn an_incident_survives_a_damaged_directory() {
+    let discord = Standin::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let setting = Setting::embedded().telling(&discord);
+    let daemon = setting.serve().await;
+    the_alarm_is_raised(&daemon, &discord).await;
+    eventually("the card is known", async || {
+        let open = daemon.read("/api/v1/incidents?open=true").await;
+        open["incidents"][0]["discord"]["message"].is_string().then_some(())
+    })
+    .await;
+    // It publishes what it wrote with its next turn, within seconds.
+    eventually("the incident was published with its card", async || {
+        let ledger = daemon.read("/api/v1/ledger").await;
+        (ledger["consumed"]["not_counted"].as_u64()? >= 2).then_some(())
+    })
+    .await;
+    daemon.terminate().await.with(0);
+    harness::damage(&setting.data().join("state"));
+    let daemon = setting.serve().await;
+    is_counted_again(&daemon, "was moved aside").await;
+    the_same_card_resolves(&daemon, &discord).await;
 }

@@ -298,7 +298,7 @@ async fn a_directory_has_one_owner_and_a_damaged_one_is_moved_aside() {
     assert!(told.contains("in use by another process"), "{told}");
     store.close().await;
     assert!(store.positions().await.is_err() && store.ready().await.is_err());
-    damage(&state);
+    harness::damage(&state);
     let store = place.open().await;
     assert_eq!(store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap().applied, 1);
     assert!(dir.path().join("state.broken-1").is_dir());
@@ -331,18 +331,6 @@ async fn keys(pattern: &str) -> Vec<String> {
     let client = ::redis::Client::open(harness::redis_url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     ::redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap()
-}
-
-/// Overwrites every file but the lock.
-fn damage(dir: &std::path::Path) {
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        if path.is_dir() {
-            damage(&path);
-        } else if entry.file_name() != "lock" {
-            std::fs::write(path, b"nonsense nonsense nonsense nonsense").unwrap();
-        }
-    }
 }
 
 // Random histories.

@@ -11,6 +11,7 @@ mod standin;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,18 @@ pub(crate) fn free_port() -> u16 {
         let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
         if free && TAKEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
             return port;
+        }
+    }
+}
+
+/// Overwrites every file but the lock.
+pub(crate) fn damage(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            damage(&path);
+        } else if entry.file_name() != "lock" {
+            std::fs::write(path, b"nonsense nonsense nonsense nonsense").unwrap();
         }
     }
 }
