@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::alert::{Desk, Dispatcher, Evaluation, Fenced, Backup, LOOK_EVERY, Status};
+use crate::alert::{Backup, Desk, Dispatcher, Evaluation, Fenced, LOOK_EVERY, Status};
 use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::consume::Progress;
