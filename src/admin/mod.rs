@@ -29,6 +29,7 @@ use crate::consume::{Condition, Progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::publish::Booked;
+use crate::receive::Departure;
 use crate::registry::Registry;
 use crate::tally::{Mirror, Store};
 
@@ -54,6 +55,8 @@ pub struct Rails {
     pub ledger: Arc<Ledger>,
     /// The metrics.
     pub metrics: Metrics,
+    /// Whether this process is about to go.
+    pub departure: Departure,
     /// The daemon's clock.
     pub clock: Clock,
 }

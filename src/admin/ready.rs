@@ -70,6 +70,9 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
     let mut checks = Vec::new();
     if let Some(stream) = &view.publisher {
         let publisher = &stream.publisher;
+        let departs = view.rails.departure.is_announced();
+        let departs = departs.then(|| "the daemon is about to stop; send webhooks elsewhere".to_owned());
+        checks.push(Check::of("departure", departs.map_or(Ok(()), Err)));
         checks.push(Check::of("stream", publisher.ready()));
         if let Some(account) = publisher.spool() {
             checks.push(Check::of("spool", spool(publisher, &account)));
@@ -89,7 +92,7 @@ pub(super) async fn readyz(State(view): State<Shared>) -> Response {
         checks.push(Check::of("discord", discord(&observer.discord.borrow())));
     }
     let essential = if let Some(stream) = &view.publisher {
-        stream.publisher.accepts().is_ok()
+        stream.publisher.accepts().is_ok() && !view.rails.departure.is_announced()
     } else {
         checks
             .iter()

@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
 use crate::publish::{Booked, Heart, Publisher};
-use crate::receive::{self, RateLimits, Server};
+use crate::receive::{self, Departure, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{Mirror, Resume, Store};
 
@@ -50,6 +50,8 @@ pub struct Daemon {
     observing: JoinSet<Ended>,
     admin: JoinSet<Ended>,
     clock: Clock,
+    departure: Departure,
+    drain_notice: Duration,
     shutdown_timeout: Duration,
     terms: Option<Arc<ArcSwap<ServerConfig>>>,
 }
@@ -62,12 +64,7 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     if let Some(reason) = config.refuse(role) {
         return Err(StartError::Refused(reason));
     }
-    let rails = Arc::new(Rails {
-        registry: Arc::new(ArcSwap::from_pointee(Registry::new(&config))),
-        ledger: Arc::new(Ledger::default()),
-        metrics: Metrics::new()?,
-        clock,
-    });
+    let rails = Arc::new(rails(&config, clock)?);
     let terms =
         receive::terms_of(&config).map_err(StartError::Tls)?.map(|terms| Arc::new(ArcSwap::new(terms)));
     let admin_listener = listen(config.admin.listen, "admin.listen").await?;
@@ -96,6 +93,8 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         observing: JoinSet::new(),
         admin: JoinSet::new(),
         clock,
+        departure: rails.departure.clone(),
+        drain_notice: config.receive.drain_notice,
         shutdown_timeout: config.receive.shutdown_timeout,
         terms,
     };
@@ -129,6 +128,16 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
         ("admin", served.map_err(|error| error.to_string()))
     });
     Ok(daemon)
+}
+
+fn rails(config: &Config, clock: Clock) -> Result<Rails, StartError> {
+    Ok(Rails {
+        registry: Arc::new(ArcSwap::from_pointee(Registry::new(config))),
+        ledger: Arc::new(Ledger::default()),
+        metrics: Metrics::new()?,
+        departure: Departure::default(),
+        clock,
+    })
 }
 
 impl Daemon {
@@ -170,6 +179,15 @@ impl Daemon {
         }
     }
 
+    /// Says that this receiver is about to go, and goes on serving for as long as others may need to
+    /// notice. [`Daemon::stop`] may come at any time.
+    pub async fn depart(&self) {
+        if self.receive_address.is_some() {
+            self.departure.announce();
+            tokio::time::sleep(self.drain_notice).await;
+        }
+    }
+
     /// Drains in travel order: no new requests, what is under way answered, the stream flushed, the
     /// state saved; then the admin listener goes too. All of them share `shutdown_timeout`.
     pub async fn stop(mut self) {
@@ -199,7 +217,8 @@ impl Daemon {
         let account = (Arc::clone(&rails.ledger), rails.metrics.clone());
         let registry = Arc::clone(&rails.registry);
         let server = Server::new(config.receive.clone(), registry, account, rails.clock, ingestion)
-            .ending_tls(self.terms.clone());
+            .ending_tls(self.terms.clone())
+            .departing(self.departure.clone());
         let stopped = self.stop_receiving.subscribe();
         self.receiving.spawn(async move {
             receive::serve(server, listener, stopped).await;

@@ -76,6 +76,9 @@ impl Signals {
     }
 }
 
+/// What a supervisor sends, which may have others look elsewhere first.
+const TERMINATE: &str = "SIGTERM";
+
 enum Event {
     Stop(&'static str),
     Reload,
@@ -85,7 +88,7 @@ enum Event {
 async fn attend(mut daemon: Daemon, mut signals: Signals, global: &Global) -> Result<(), Failure> {
     loop {
         let event = tokio::select! {
-            _ = signals.terminate.recv() => Event::Stop("SIGTERM"),
+            _ = signals.terminate.recv() => Event::Stop(TERMINATE),
             _ = signals.interrupt.recv() => Event::Stop("SIGINT"),
             _ = signals.hang_up.recv() => Event::Reload,
             reason = daemon.failed() => Event::Failed(reason),
@@ -93,6 +96,14 @@ async fn attend(mut daemon: Daemon, mut signals: Signals, global: &Global) -> Re
         match event {
             Event::Stop(signal) => {
                 tracing::info!(signal, "draining");
+                if signal == TERMINATE {
+                    // A second signal, or an impatient person, does without the notice.
+                    tokio::select! {
+                        () = daemon.depart() => {}
+                        _ = signals.terminate.recv() => {}
+                        _ = signals.interrupt.recv() => {}
+                    }
+                }
                 daemon.stop().await;
                 tracing::info!("stopped");
                 return Ok(());

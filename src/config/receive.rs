@@ -33,7 +33,10 @@ pub struct Receive {
     pub in_flight_bytes_max: usize,
     /// Time from the last body byte to the answer.
     pub answer_deadline: Duration,
-    /// Time to finish what is under way after a signal.
+    /// Time between saying that it is about to go (not ready, connections closed after their answer)
+    /// and taking nothing more, after SIGTERM.
+    pub drain_notice: Duration,
+    /// Time to finish what is under way then.
     pub shutdown_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -62,6 +65,7 @@ impl Default for Receive {
             in_flight_max: 2048,
             in_flight_bytes_max: 268_435_456,
             answer_deadline: Duration::from_secs(4),
+            drain_notice: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             tls: None,
@@ -83,6 +87,7 @@ pub(super) fn read(mut section: Section<'_>) -> Receive {
         in_flight_max: section.or("in_flight_max", whole(1..=1_000_000), default.in_flight_max),
         in_flight_bytes_max: usize::try_from(in_flight_bytes).unwrap_or(usize::MAX),
         answer_deadline: section.or("answer_deadline", duration, default.answer_deadline),
+        drain_notice: section.or("drain_notice", duration, default.drain_notice),
         shutdown_timeout: section.or("shutdown_timeout", duration, default.shutdown_timeout),
         trusted_proxies: section.each("trusted_proxies", network),
         tls: section.optional("tls").and_then(read_tls),

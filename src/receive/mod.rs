@@ -4,6 +4,7 @@
 mod answer;
 mod webhook;
 mod route;
+mod departure;
 mod limit;
 mod room;
 mod work;
@@ -13,6 +14,7 @@ mod server;
 use std::future::Future;
 
 pub use answer::{Acceptance, Answer, DurableProof, Reply, Unavailable, Verdict};
+pub use departure::Departure;
 pub use limit::RateLimits;
 pub use server::{Server, serve};
 pub use tls::{Fingerprint, Terms, terms_of};

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,7 +29,7 @@ use super::room::{Room, Share};
 use super::route::hook;
 use super::tls::{self, Fingerprint};
 use super::work::Work;
-use super::{Answer, Envelope, Ingest, Load, RawWebhook, Reply, Unavailable};
+use super::{Answer, Departure, Envelope, Ingest, Load, RawWebhook, Reply, Unavailable};
 use crate::clock::Clock;
 use crate::config::{Connection, Receive};
 use crate::ledger::{Ledger, Open};
@@ -39,6 +40,9 @@ use crate::registry::Registry;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Wait after an accept that failed for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// How long those who came too late may take to read that they did.
+const LATE_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The answer when twice `in_flight_max` is reached.
 const OVERLOADED: Answer = Answer::Unavailable(Unavailable::Overloaded);
@@ -53,6 +57,8 @@ pub struct Server<I> {
     clock: Clock,
     /// How to end TLS, where no proxy does; swapped when certificates are renewed.
     terms: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// Whether clients are to go elsewhere.
+    departure: Departure,
     /// Webhooks that may be worked on at once, whatever they say.
     places: Arc<Semaphore>,
     /// What their bodies may take up.
@@ -71,14 +77,20 @@ impl<I: Ingest> Server<I> {
     ) -> Self {
         let places = Arc::new(Semaphore::new(settings.in_flight_max));
         let room = Room::new(settings.in_flight_bytes_max);
-        let ingest = Arc::new(ingest);
-        Self { settings, registry, ledger, metrics, clock, terms: None, places, room, ingest }
+        let (ingest, departure) = (Arc::new(ingest), Departure::default());
+        Self { settings, registry, ledger, metrics, clock, terms: None, departure, places, room, ingest }
     }
 
     /// The same, which ends TLS itself.
     #[must_use]
     pub fn ending_tls(self, terms: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
         Self { terms, ..self }
+    }
+
+    /// The same, which asks its clients to go elsewhere once this says that it is about to go.
+    #[must_use]
+    pub fn departing(self, departure: Departure) -> Self {
+        Self { departure, ..self }
     }
 
     fn count(&self, connection: Option<&Connection>, answer: &Answer, taken: Duration) {
@@ -88,29 +100,69 @@ impl<I: Ingest> Server<I> {
     }
 }
 
-/// Serves until `shutdown` turns true, then finishes the requests under way within the budget.
+/// Serves until `shutdown` turns true, then finishes what is under way within the budget. Whoever
+/// comes meanwhile is told to come again.
 pub async fn serve<I: Ingest>(server: Server<I>, listener: TcpListener, mut shutdown: watch::Receiver<bool>) {
-    let server = Arc::new(server);
-    let room = Arc::new(Semaphore::new(server.settings.connections_max));
-    let graceful = GracefulShutdown::new();
+    let (budget, most) = (server.settings.shutdown_timeout, server.settings.connections_max);
+    let room = Arc::new(Semaphore::new(most));
+    let door = Door { server: Arc::new(server), room: Arc::clone(&room), listener };
+    let (served, late) = (GracefulShutdown::new(), GracefulShutdown::new());
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        tokio::select! {
+            () = door.admit(&served, Turn::InTime) => {}
             _ = shutdown.wait_for(|stop| *stop) => break,
-        };
-        match accepted {
+        }
+    }
+    let mut drained = pin!(timeout(budget, served.shutdown()));
+    let is_drained = loop {
+        tokio::select! {
+            biased;
+            drained = &mut drained => break drained.is_ok(),
+            () = door.admit(&late, Turn::TooLate) => {}
+        }
+    };
+    if !is_drained {
+        tracing::warn!("requests were still under way when the time to drain was over");
+    }
+    // Those whom the system has taken in already would be cut off without a word.
+    for _ in 0..most {
+        if timeout(Duration::ZERO, door.admit(&late, Turn::TooLate)).await.is_err() {
+            break;
+        }
+    }
+    drop(door);
+    let all = u32::try_from(most).unwrap_or(u32::MAX);
+    drop(timeout(LATE_WAIT_MAX, room.acquire_many(all)).await);
+}
+
+/// Where connections come in.
+struct Door<I> {
+    server: Arc<Server<I>>,
+    room: Arc<Semaphore>,
+    listener: TcpListener,
+}
+
+impl<I: Ingest> Door<I> {
+    /// Waits for a connection and attends to it. Dropping the future turns nobody away.
+    async fn admit(&self, graceful: &GracefulShutdown, turn: Turn) {
+        match self.listener.accept().await {
             Ok((stream, peer)) => {
                 // A connection above the bound is closed unread: it costs us one accept.
-                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
-                attend(&server, stream, peer.ip(), permit, graceful.watcher());
+                let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { return };
+                attend(&self.server, stream, (peer.ip(), turn), (permit, graceful.watcher()));
             }
             Err(error) => pause_after(&error).await,
         }
     }
-    drop(listener);
-    if timeout(server.settings.shutdown_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still under way when the time to drain was over");
-    }
+}
+
+/// Whether somebody came while this receiver was serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// They are served.
+    InTime,
+    /// They are told to come again.
+    TooLate,
 }
 
 async fn pause_after(error: &io::Error) {
@@ -126,9 +178,8 @@ async fn pause_after(error: &io::Error) {
 fn attend<I: Ingest>(
     server: &Arc<Server<I>>,
     stream: TcpStream,
-    peer: IpAddr,
-    permit: OwnedSemaphorePermit,
-    watcher: Watcher,
+    (peer, turn): (IpAddr, Turn),
+    (permit, watcher): (OwnedSemaphorePermit, Watcher),
 ) {
     // Answers are small and awaited: waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -136,7 +187,7 @@ fn attend<I: Ingest>(
     }
     let (server, terms) = (Arc::clone(server), server.terms.as_ref().map(|terms| terms.load_full()));
     let Some(terms) = terms else {
-        let caller = Caller { address: peer, certificate: None };
+        let caller = Caller { address: peer, certificate: None, turn };
         let connection = converse(server, stream, caller);
         tokio::spawn(attended(watcher.watch(connection), permit));
         return;
@@ -146,7 +197,7 @@ fn attend<I: Ingest>(
         let handshake = TlsAcceptor::from(terms).accept(stream);
         match timeout(server.settings.header_timeout, handshake).await {
             Ok(Ok(stream)) => {
-                let caller = Caller { address: peer, certificate: tls::shown(&stream) };
+                let caller = Caller { address: peer, certificate: tls::shown(&stream), turn };
                 attended(watcher.watch(converse(server, stream, caller)), permit).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -160,6 +211,7 @@ fn attend<I: Ingest>(
 struct Caller {
     address: IpAddr,
     certificate: Option<Fingerprint>,
+    turn: Turn,
 }
 
 async fn attended(connection: impl Future<Output = hyper::Result<()>>, permit: OwnedSemaphorePermit) {
@@ -178,7 +230,13 @@ fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let header_timeout = server.settings.header_timeout;
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(respond(&answer(&server, request, caller).await)) }
+        async move {
+            let mut response = respond(&answer(&server, request, caller).await);
+            if caller.turn == Turn::TooLate || server.departure.is_announced() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -228,6 +286,9 @@ async fn read<I>(
 ) -> Result<(RawWebhook, Share), Answer> {
     let (head, body) = request.into_parts();
     let hook = hook(head.uri.path()).ok_or(Answer::NotFound)?;
+    if caller.turn == Turn::TooLate {
+        return Err(Answer::Unavailable(Unavailable::Draining));
+    }
     if head.method != Method::GET && head.method != Method::POST {
         return Err(Answer::MethodNotAllowed);
     }

@@ -12,6 +12,7 @@ mod sends;
 mod stream;
 mod outage;
 mod overload;
+mod rolling;
 mod spool;
 mod tally;
 mod tls;

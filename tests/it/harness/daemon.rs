@@ -148,6 +148,11 @@ impl Child {
         self.ends().await
     }
 
+    /// Waits until it is no more, where another is to take its place.
+    pub(crate) async fn has_ended(&mut self) {
+        eventually("the process ends", async || self.process.try_wait().unwrap()).await;
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();

@@ -18,7 +18,9 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use daemon::Child;
-pub(crate) use provider::{Answer, Fate, Webhook, cm, infobip, infobip_body, lime, twilio, twilio_form};
+pub(crate) use provider::{
+    Answer, Fate, Webhook, cm, infobip, infobip_body, lime, post, twilio, twilio_form,
+};
 pub(crate) use redis::{Cluster, OwnRedis};
 pub(crate) use setting::{
     ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SECRETS, SENDERS, Setting, TWILIO_NUMBER,

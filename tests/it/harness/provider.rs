@@ -37,6 +37,11 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// A webhook on its way to a receiver at this URL.
+pub(crate) fn post(client: &reqwest::Client, url: &str, webhook: &Webhook) -> reqwest::RequestBuilder {
+    webhook.request(client, url)
+}
+
 impl Webhook {
     pub(super) fn request(&self, client: &reqwest::Client, url: &str) -> reqwest::RequestBuilder {
         let request = client.post(format!("{url}{}", self.path)).body(self.body.clone());

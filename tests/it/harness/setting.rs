@@ -203,6 +203,7 @@ listen = "127.0.0.1:{receive}"
 public_url = "{PUBLIC_URL}"
 body_bytes_max = 65536
 body_timeout = "1s"
+drain_notice = "20ms"
 shutdown_timeout = "10s"
 [stream]
 kind = "{stream}"
