@@ -160,7 +160,8 @@ fn the_services_keep_what_they_hold_and_get_time_to_stop() {
     let sounder = service(&compose, "sounder");
     let grace = values(&sounder, "stop_grace_period");
     let seconds: u64 = grace[0].trim_end_matches('s').parse().unwrap();
-    assert!(seconds > composed().receive.shutdown_timeout.as_secs());
+    let receive = composed().receive;
+    assert!(seconds > (receive.drain_notice + receive.shutdown_timeout).as_secs());
 }
 
 #[test]
