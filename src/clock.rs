@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::failpoint;
+
 /// A moment, in whole milliseconds since 1970-01-01 UTC. Written as RFC 3339 with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -182,7 +184,8 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn wall_now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(millis.saturating_add(failpoint::clock_offset()))
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! The modules below are listed in that order. A stage may use the stages before it and the rails
-//! (`clock`, `event`, `config`, `registry`, `ledger`, `metrics`), never a later one.
+//! (`failpoint`, `clock`, `event`, `config`, `registry`, `ledger`, `metrics`), never a later one.
 
+pub mod failpoint;
 pub mod clock;
 pub mod event;
 pub mod config;

@@ -12,7 +12,8 @@ mod reading;
 use reading::{TEST_ONLY, bare, item_length, segments, without_tests, words};
 
 /// What every stage may use.
-const RAILS: [&str; 7] = ["clock", "event", "config", "registry", "ledger", "metrics", "telemetry"];
+const RAILS: [&str; 8] =
+    ["failpoint", "clock", "event", "config", "registry", "ledger", "metrics", "telemetry"];
 /// The stages, in the order in which a webhook travels; a stage may use the ones before it.
 const STAGES: [&str; 9] =
     ["receive", "provider", "publish", "consume", "tally", "health", "alert", "admin", "simulate"];

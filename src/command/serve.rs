@@ -7,6 +7,7 @@ use crate::admin::Extras;
 use crate::app::{self, Daemon, StartError};
 use crate::clock::Clock;
 use crate::config::{Config, Role};
+use crate::failpoint;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,7 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         return Err(Failure::Usage(sentence));
     }
     global.start_log()?;
+    failpoint::arm();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

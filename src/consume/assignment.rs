@@ -13,9 +13,10 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::Notify;
 
+use super::trace::{Seen, Trace};
 use super::{Partition, Positions};
 use crate::clock::Timestamp;
-use crate::event::Topic;
+use crate::event::{Record, Topic};
 use crate::publish::{Brokers, Heard, scrub};
 
 /// How far one assigned partition is read.
@@ -50,6 +51,7 @@ pub(super) struct Assignment {
     secrets: Vec<String>,
     known: Mutex<Known>,
     forsaken: Notify,
+    replaced: Notify,
 }
 
 #[derive(Default)]
@@ -59,6 +61,9 @@ struct Known {
     up: bool,
     trouble: Option<String>,
     brokers: Brokers,
+    trace: Trace,
+    /// Partitions found replaced, which are to be read from their beginning.
+    replaced: Vec<Partition>,
 }
 
 impl Known {
@@ -73,7 +78,14 @@ impl Known {
 
 impl Assignment {
     pub(super) fn new(prefix: String, positions: Positions, secrets: Vec<String>) -> Self {
-        Self { prefix, positions, secrets, known: Mutex::default(), forsaken: Notify::new() }
+        Self {
+            prefix,
+            positions,
+            secrets,
+            known: Mutex::default(),
+            forsaken: Notify::new(),
+            replaced: Notify::new(),
+        }
     }
 
     /// Resolves when this client will never find a broker again, so that only another one can.
@@ -88,12 +100,29 @@ impl Assignment {
         Some(Partition { topic, index })
     }
 
-    /// Notes a record that was taken.
-    pub(super) fn taken(&self, partition: Partition, offset: u64, time: Option<Timestamp>) {
-        if let Some(progress) = self.known().partitions.get_mut(&partition) {
-            progress.next = Some(offset + 1);
-            progress.time = time.or(progress.time);
+    /// Resolves with partitions that are not what they were, and are to be read from their beginning.
+    pub(super) async fn replaced(&self) -> Vec<Partition> {
+        self.replaced.notified().await;
+        std::mem::take(&mut self.known().replaced)
+    }
+
+    /// Notes a record, and says whether it is to be taken.
+    pub(super) fn taken(&self, partition: Partition, offset: u64, record: Option<&Record>) -> bool {
+        let mut known = self.known();
+        match known.trace.take(partition, offset, record) {
+            Seen::Next => {}
+            Seen::Again => return false,
+            Seen::Replaced => {
+                known.replaced.push(partition);
+                self.replaced.notify_one();
+                return false;
+            }
         }
+        if let Some(progress) = known.partitions.get_mut(&partition) {
+            progress.next = Some(offset + 1);
+            progress.time = record.map(|record| record.time).or(progress.time);
+        }
+        true
     }
 
     /// Whether a partition is being read here.
@@ -139,10 +168,12 @@ impl Assignment {
         for (topic, index) in names {
             let Some(partition) = self.partition(&topic, index) else { continue };
             let from = positions.get(&partition).copied();
+            let mut known = self.known();
+            known.partitions.insert(partition, Progress { from, ..Progress::default() });
+            let begin = known.trace.begin(partition, from);
             let offset =
-                from.and_then(|from| i64::try_from(from).ok()).map_or(Offset::Beginning, Offset::Offset);
+                begin.and_then(|from| i64::try_from(from).ok()).map_or(Offset::Beginning, Offset::Offset);
             list.set_partition_offset(&topic, index, offset)?;
-            self.known().partitions.insert(partition, Progress { from, ..Progress::default() });
         }
         tracing::info!(partitions = list.count(), "consume.assigned");
         Ok(())
@@ -193,6 +224,12 @@ impl ClientContext for Assignment {
                     // Negative offsets are librdkafka's words for “not known yet”.
                     progress.end = u64::try_from(heard.hi_offset).ok().or(progress.end);
                     progress.eof = u64::try_from(heard.eof_offset).ok();
+                    if progress.next.is_none()
+                        && progress.eof.is_some_and(|end| known.trace.ends(partition, end))
+                    {
+                        known.replaced.push(partition);
+                        self.replaced.notify_one();
+                    }
                 }
             }
         }
@@ -245,6 +282,18 @@ mod tests {
         Timestamp::from_seconds(seconds)
     }
 
+    fn record(seconds: i64) -> Record {
+        Record {
+            topic: Topic::Receipts,
+            key: "k".into(),
+            id: "i".into(),
+            source: "/connections/a".into(),
+            time: at(seconds),
+            traceparent: None,
+            value: bytes::Bytes::new(),
+        }
+    }
+
     #[test]
     fn a_partition_is_as_far_as_its_last_record_or_now_at_its_end() {
         let assignment = Assignment::new("sms.".into(), Positions::default(), Vec::new());
@@ -258,10 +307,10 @@ mod tests {
         put(second, Progress { end: Some(0), eof: Some(0), ..Progress::default() });
         assignment.known().up = true;
         assert_eq!(clocks(&assignment), [None, Some(at(100))], "nothing is known of the first");
-        assignment.taken(first, 3, Some(at(50)));
+        assert!(assignment.taken(first, 3, Some(&record(50))));
         assert_eq!(clocks(&assignment), [Some(at(50)), Some(at(100))]);
         assert!(!assignment.caught_up());
-        assignment.taken(first, 4, Some(at(51)));
+        assert!(assignment.taken(first, 4, Some(&record(51))));
         assert_eq!(clocks(&assignment), [Some(at(100)); 2]);
         assert!(assignment.caught_up());
         assignment.note("no broker answers");

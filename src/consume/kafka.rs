@@ -67,6 +67,14 @@ fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
+/// What a consumer waits for.
+enum Event {
+    Received(Option<Taken>),
+    /// These partitions are not what they were.
+    Replaced(Vec<Partition>),
+    Forsaken,
+}
+
 /// Takes from Kafka as a member of the observers' group.
 pub struct KafkaConsumer {
     consumer: StreamConsumer<Assignment>,
@@ -110,14 +118,16 @@ impl KafkaConsumer {
         let mut held = None;
         let mut records = Vec::new();
         while records.is_empty() {
-            let received = tokio::select! {
+            let event = tokio::select! {
                 biased;
-                received = self.consumer.recv() => Some(self.sort(received)?),
-                () = self.assignment().forsaken() => None,
+                replaced = self.assignment().replaced() => Event::Replaced(replaced),
+                received = self.consumer.recv() => Event::Received(self.sort(received)?),
+                () = self.assignment().forsaken() => Event::Forsaken,
             };
-            match received {
-                Some(taken) => records.extend(taken),
-                None => {
+            match event {
+                Event::Received(taken) => records.extend(taken),
+                Event::Replaced(partitions) => self.begin_anew(&partitions),
+                Event::Forsaken => {
                     tracing::warn!(
                         "consume.kafka the client lost every broker for good; another takes its place"
                     );
@@ -191,8 +201,26 @@ impl KafkaConsumer {
         // whenever it is read again.
         let record = std::panic::catch_unwind(AssertUnwindSafe(|| decode(partition.topic, message)));
         let record = record.unwrap_or_default();
-        self.assignment().taken(partition, offset, record.as_ref().map(|record| record.time));
-        Some(Taken { partition, offset, record })
+        let is_next = self.assignment().taken(partition, offset, record.as_ref());
+        is_next.then_some(Taken { partition, offset, record })
+    }
+
+    /// Reads partitions from their beginning whose records are not those that were applied: Kafka lost
+    /// them, and has others now.
+    fn begin_anew(&self, partitions: &[Partition]) {
+        for partition in partitions {
+            let Some(topic) = self.prefixed.get(&partition.topic) else { continue };
+            tracing::error!(
+                topic,
+                partition.index,
+                "consume.kafka has other records than those that were applied; it is read from its beginning"
+            );
+            if let Err(error) = self.consumer.seek(topic, partition.index, Offset::Beginning, Duration::ZERO)
+            {
+                // It was taken away meanwhile: whoever gets it looks for himself.
+                tracing::warn!(%error, "consume.kafka cannot go back");
+            }
+        }
     }
 
     pub(super) fn commit(&self, positions: &BTreeMap<Partition, u64>) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod progress;
 mod assignment;
 mod fleet;
 mod receivers;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

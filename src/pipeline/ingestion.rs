@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::event::{Action, Body, State};
+use crate::failpoint::{self, Point};
 use crate::metrics::Metrics;
 use crate::provider::{self, Normalized, Proved, Unproved};
 use crate::publish::Booked;
@@ -35,6 +36,7 @@ impl Ingest for Ingestion {
             Err(Unproved::Unreadable) => return Answer::Unavailable(Unavailable::SecretsUnreadable),
             Err(_) => return Answer::Unauthorized,
         };
+        failpoint::reach(Point::WebhookProved).await;
         // Only now: a stranger must neither use up a connection's share nor learn that it exists.
         if !self.rates.admit(proved.webhook.connection(), self.clock.now()) {
             return Answer::RateLimited;
@@ -44,8 +46,10 @@ impl Ingest for Ingestion {
         if proved.webhook.load() == Load::Overload && !tells_of_an_opt_out(&normalized) {
             return Answer::Unavailable(Unavailable::Overloaded);
         }
+        failpoint::reach(Point::WebhookNormalized).await;
         match self.stream.publish(&normalized.events, trace.as_deref()).await {
             Ok(durable) => {
+                failpoint::reach(Point::EventsDurable).await;
                 self.count(&proved, &normalized);
                 Answer::accepted(normalized.reply, &durable)
             }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::clock::{Clock, Timestamp};
 use crate::consume::{self, Batch, Consumer, Partition, Positions, Reporter};
+use crate::failpoint::{self, Point};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::tally::{self, Account, Apply, Clocks, Store};
@@ -85,6 +86,7 @@ impl Observation {
             match turn {
                 Turn::Take(batch) => {
                     let batch = batch?;
+                    failpoint::reach(Point::BatchTaken).await;
                     match self.apply(&batch, shutdown).await {
                         Applied::Whole => {}
                         Applied::Rewound => self.go_back(shutdown).await?,
@@ -119,12 +121,14 @@ impl Observation {
             Err(short) => return short,
         };
         self.metrics.apply_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());
+        failpoint::reach(Point::BatchApplied).await;
         self.count(account);
         self.keep(&apply.positions);
         if let Err(error) = self.consumer.commit(&apply.positions).await {
             // The store holds the position too, so nothing is counted twice for this.
             tracing::warn!(%error, "failed to commit the position; it goes with the next batch");
         }
+        failpoint::reach(Point::BatchCommitted).await;
         self.reporter.moved(&apply.positions, batch.caught_up.then_some(now));
         Applied::Whole
     }
@@ -179,10 +183,9 @@ impl Observation {
 
     fn keep(&self, positions: &BTreeMap<Partition, u64>) {
         let mut kept = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        for (partition, position) in positions {
-            let known = kept.entry(*partition).or_default();
-            *known = (*known).max(*position);
-        }
+        // Also backwards: a partition that was emptied or made anew begins at its beginning, and what
+        // a belated observer notes is only taken again.
+        kept.extend(positions);
     }
 
     async fn measure(&mut self) -> Applied {

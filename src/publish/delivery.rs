@@ -137,8 +137,8 @@ pub(super) fn sort(code: Code) -> Sort {
 pub(super) struct Reports {
     /// This producer will never send again.
     broken: AtomicBool,
-    /// Whoever replaces it.
-    replacer: Arc<Notify>,
+    /// Whoever replaces it, and looks what is wrong when it is refused.
+    keeper: Arc<Notify>,
     /// A record was acknowledged since the last refusal.
     delivered: AtomicBool,
     known: Mutex<Known>,
@@ -174,10 +174,10 @@ enum End {
 
 impl Reports {
     /// What a producer knows at its start, with what troubled the one before it.
-    pub(super) fn new(secrets: Vec<String>, replacer: Arc<Notify>, trouble: Option<String>) -> Self {
+    pub(super) fn new(secrets: Vec<String>, keeper: Arc<Notify>, trouble: Option<String>) -> Self {
         let trouble = trouble.map(|text| Trouble { text, end: End::Connection });
         let known = Mutex::new(Known { trouble, ..Known::default() });
-        Self { secrets, replacer, known, ..Self::default() }
+        Self { secrets, keeper, known, ..Self::default() }
     }
 
     /// Whether this producer will never send again.
@@ -210,6 +210,9 @@ impl Reports {
                 let mut known = self.known();
                 let end = if known.up { End::Delivery(0) } else { End::Connection };
                 known.suffer(format!("kafka does not acknowledge events ({code})"), end);
+                if known.up {
+                    self.keeper.notify_one();
+                }
                 Error::NotAcknowledged(format!("kafka did not acknowledge an event ({code})"))
             }
             Sort::Fatal => {
@@ -221,7 +224,7 @@ impl Reports {
 
     fn is_to_be_replaced(&self) {
         self.broken.store(true, Ordering::Release);
-        self.replacer.notify_one();
+        self.keeper.notify_one();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -381,12 +384,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_forsaken_producer_asks_to_be_replaced_and_hands_its_trouble_on() {
-        let replacer = Arc::new(Notify::new());
-        let reports = Reports::new(Vec::new(), Arc::clone(&replacer), None);
+        let keeper = Arc::new(Notify::new());
+        let reports = Reports::new(Vec::new(), Arc::clone(&keeper), None);
         assert!(!hears(&reports, &[], TICKS));
         assert!(reports.is_broken());
-        replacer.notified().await;
-        let next = Reports::new(Vec::new(), replacer, reports.trouble());
+        keeper.notified().await;
+        let next = Reports::new(Vec::new(), keeper, reports.trouble());
         assert!(next.trouble().is_some() && !next.is_broken());
         assert!(hears(&next, UP, 1));
     }

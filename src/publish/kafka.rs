@@ -15,7 +15,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Error;
 use super::broker::{
@@ -24,6 +24,7 @@ use super::broker::{
 use super::delivery::{Batch, Left, Place, Reports};
 use crate::config::Kafka;
 use crate::event::{Record, Topic};
+use crate::failpoint::{self, Point};
 
 /// What is set unless `stream.kafka.properties` says otherwise.
 const DEFAULTS: [(&str, &str); 10] = [
@@ -42,18 +43,23 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("reconnect.backoff.max.ms", "500"),
 ];
 
+/// How often brokers that are there and take nothing are asked for their topics, at most.
+const TOPICS_EVERY: Duration = Duration::from_secs(2);
+
 /// Publishes to Kafka. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaPublisher(Arc<Inner>);
 
 struct Inner {
     config: Kafka,
+    /// How long topics that are created keep events.
+    retention: Duration,
     /// Names on the brokers, in the order of [`Topic::ALL`].
     topics: Vec<String>,
     live: ArcSwap<Live>,
     renewing: tokio::sync::Mutex<()>,
-    /// Told by the producer when it is broken, and at the end.
-    broken: Arc<Notify>,
+    /// Told by the producer when it is broken or refused, and at the end.
+    ailing: Arc<Notify>,
 }
 
 /// A producer with its thread. Made anew when it breaks.
@@ -62,19 +68,20 @@ struct Live(Option<ThreadedProducer<Reports>>);
 impl KafkaPublisher {
     /// Connects, and creates the topics that are missing.
     pub(super) async fn start(config: &Kafka, retention: Duration) -> Result<Self, Error> {
-        let broken = Arc::new(Notify::new());
-        let live = Arc::new(Live::new(config, &broken, None)?);
+        let ailing = Arc::new(Notify::new());
+        let live = Arc::new(Live::new(config, &ailing, None)?);
         let there = live.topics(config, START_TIMEOUT).await?;
         create_missing(config, &there, retention).await?;
         let topics = Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect();
         let publisher = Self(Arc::new(Inner {
             config: config.clone(),
+            retention,
             topics,
             live: ArcSwap::new(live),
             renewing: tokio::sync::Mutex::new(()),
-            broken: Arc::clone(&broken),
+            ailing: Arc::clone(&ailing),
         }));
-        tokio::spawn(keep(Arc::downgrade(&publisher.0), broken));
+        tokio::spawn(keep(Arc::downgrade(&publisher.0), ailing));
         Ok(publisher)
     }
 
@@ -90,10 +97,15 @@ impl KafkaPublisher {
             return Ok(());
         }
         let (batch, answered) = Batch::of(records.len());
-        let error = match self.offer(records, &batch).await {
+        let offered = self.offer(records, &batch).await;
+        failpoint::reach(Point::EventsOffered).await;
+        let error = match offered {
             Err(error) => error,
             Ok(()) => match timeout(patience, answered).await {
-                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Ok(()))) => {
+                    failpoint::reach(Point::EventsAcknowledged).await;
+                    return Ok(());
+                }
                 Ok(Ok(Err(error))) => error,
                 Ok(Err(_)) => Error::NotAcknowledged("the producer was closed".into()),
                 Err(_) => Error::NotAcknowledged("kafka did not acknowledge events in time".into()),
@@ -152,6 +164,22 @@ impl KafkaPublisher {
         })
     }
 
+    /// Creates topics that somebody deleted, or that went with a broker's disk: otherwise all events
+    /// would wait in the spool until a person notices.
+    async fn restore_topics(&self) -> Result<(), Error> {
+        let Inner { config, retention, topics, .. } = &*self.0;
+        let there = self.0.live.load_full().topics(config, START_TIMEOUT).await?;
+        let missing: Vec<_> = topics.iter().filter(|topic| !there.contains(*topic)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        tracing::error!(
+            ?missing,
+            "stream.kafka has lost topics, and what was in them; they are created anew"
+        );
+        create_missing(config, &there, *retention).await
+    }
+
     /// Replaces a producer that will never send again; one caller does, the others wait for it.
     async fn renew(&self) -> Result<Arc<Live>, Error> {
         let _renewing = self.0.renewing.lock().await;
@@ -162,34 +190,44 @@ impl KafkaPublisher {
         let trouble = live.trouble();
         let why = trouble.as_deref().unwrap_or("a fatal error");
         tracing::warn!(why, "stream.kafka the producer will never send again; another takes its place");
-        let fresh = Arc::new(Live::new(&self.0.config, &self.0.broken, trouble)?);
+        let fresh = Arc::new(Live::new(&self.0.config, &self.0.ailing, trouble)?);
         self.0.live.store(Arc::clone(&fresh));
         Ok(fresh)
     }
 }
 
-/// Replaces each producer that breaks, whether anybody publishes or not, until the publisher is gone.
-async fn keep(publisher: Weak<Inner>, broken: Arc<Notify>) {
+/// Replaces each producer that breaks, whether anybody publishes or not, and brings back topics that
+/// are gone, until the publisher is gone.
+async fn keep(publisher: Weak<Inner>, ailing: Arc<Notify>) {
+    let mut looked = Instant::now();
     loop {
-        broken.notified().await;
+        ailing.notified().await;
         let Some(inner) = publisher.upgrade() else { return };
-        if let Err(error) = KafkaPublisher(inner).renew().await {
-            tracing::error!(%error, "stream.kafka has no producer; it is tried again");
+        let publisher = KafkaPublisher(inner);
+        if publisher.0.live.load().is_broken() {
+            if let Err(error) = publisher.renew().await {
+                tracing::error!(%error, "stream.kafka has no producer; it is tried again");
+            }
+        } else if looked.elapsed() > TOPICS_EVERY {
+            if let Err(error) = publisher.restore_topics().await {
+                tracing::warn!(%error, "stream.kafka could not be asked for its topics; it is tried again");
+            }
+            looked = Instant::now();
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.broken.notify_one();
+        self.ailing.notify_one();
     }
 }
 
 impl Live {
-    fn new(config: &Kafka, broken: &Arc<Notify>, trouble: Option<String>) -> Result<Self, Error> {
+    fn new(config: &Kafka, ailing: &Arc<Notify>, trouble: Option<String>) -> Result<Self, Error> {
         let hidden = secrets(config);
         let client = client_config(config, &DEFAULTS)?;
-        let reports = Reports::new(hidden.clone(), Arc::clone(broken), trouble);
+        let reports = Reports::new(hidden.clone(), Arc::clone(ailing), trouble);
         let producer = ThreadedProducer::from_config_and_context(&client, reports)
             .map_err(|error| refused_settings(&error, &hidden))?;
         Ok(Self(Some(producer)))

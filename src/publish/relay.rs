@@ -16,6 +16,7 @@ use super::spool::Portion;
 use super::{Error, KafkaPublisher, Spool};
 use crate::config::{Ack, Kafka};
 use crate::event::Record;
+use crate::failpoint::{self, Point};
 
 /// Events a second that are drained beside live traffic.
 const DRAIN_RATE: u32 = 10_000;
@@ -61,6 +62,7 @@ impl Relay {
         let Inner { kafka, spool, spool_after, .. } = &*self.0;
         let count = records.len();
         if self.0.ack == Ack::Disk || self.0.is_open() {
+            failpoint::reach(Point::EventsSpooling).await;
             spool.append(records).await?;
             return Ok(count);
         }
@@ -74,6 +76,7 @@ impl Relay {
             records.into_iter().enumerate().filter(|(nth, _)| places.next_if_eq(nth).is_some());
         let unacknowledged: Vec<_> = unacknowledged.map(|(_, record)| record).collect();
         let count = unacknowledged.len();
+        failpoint::reach(Point::EventsSpooling).await;
         spool.append(unacknowledged).await?;
         Ok(count)
     }
@@ -141,7 +144,10 @@ impl Inner {
         let max = if is_open { PROBE_EVENTS } else { DRAIN_EVENTS };
         let spool = Arc::clone(&self.spool);
         match spawn_blocking(move || spool.take(max)).await {
-            Ok(Ok(Some(portion))) => self.hand_over(portion).await,
+            Ok(Ok(Some(portion))) => {
+                failpoint::reach(Point::DrainTaken).await;
+                self.hand_over(portion).await;
+            }
             Ok(Ok(None)) => {
                 self.spool.wait(PROBE_EVERY).await;
                 if self.spool.events() == 0 {
@@ -177,6 +183,7 @@ impl Inner {
                 due.await;
             }
         }
+        failpoint::reach(Point::DrainHanded).await;
         self.settle(portion, &set_aside).await;
     }
 
@@ -192,6 +199,7 @@ impl Inner {
         let handed = portion.records.len() - set_aside.len().min(portion.records.len());
         let (spool, count) = (Arc::clone(&self.spool), set_aside.len() as u64);
         drop(spawn_blocking(move || spool.settle(&portion, count)).await);
+        failpoint::reach(Point::DrainMarked).await;
         self.spool.tidy().await;
         if handed > 0 {
             self.closes();

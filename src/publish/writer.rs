@@ -18,6 +18,7 @@ use super::log::Shared;
 use super::segment::{HEADER, SEGMENT_BYTES, Segment};
 use crate::clock::Timestamp;
 use crate::event::Record;
+use crate::failpoint::{self, Point};
 
 /// A group takes no more batches once it has this many bytes.
 const GROUP_BYTES: usize = 4 << 20;
@@ -143,7 +144,11 @@ impl Writer {
             Some(tail) if tail.bytes < SEGMENT_BYTES => tail,
             _ => self.begin(first, newest)?,
         };
-        let written = tail.file.write_all(bytes).and_then(|()| tail.file.sync_data());
+        let written = failpoint::obstruct(Point::LogWrite)
+            .and_then(|()| write(&mut tail.file, bytes))
+            .and_then(|()| failpoint::obstruct(Point::LogSync))
+            .and_then(|()| tail.file.sync_data())
+            .and_then(|()| failpoint::obstruct(Point::LogSynced));
         if written.is_ok() {
             tail.bytes += bytes.len() as u64;
         }
@@ -180,4 +185,12 @@ impl Writer {
             }
         }
     }
+}
+
+fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    if failpoint::is_due(Point::LogTorn) {
+        file.write_all(&bytes[..bytes.len() / 2])?;
+        failpoint::kill();
+    }
+    file.write_all(bytes)
 }

@@ -32,6 +32,7 @@ use super::work::Work;
 use super::{Answer, Departure, Envelope, Ingest, Load, RawWebhook, Reply, Unavailable};
 use crate::clock::Clock;
 use crate::config::{Connection, Receive};
+use crate::failpoint::{self, Point};
 use crate::ledger::{Ledger, Open};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -268,7 +269,9 @@ async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, 
     let work = Work::new(async move {
         let connection = webhook.connection.clone();
         let received_at = webhook.received_at;
+        failpoint::reach(Point::RequestRead).await;
         let answer = server.ingest.ingest(webhook).await;
+        failpoint::reach(Point::WebhookAnswered).await;
         entry.close(&answer, received_at);
         let taken = server.clock.ticks().saturating_sub(started);
         server.count(connection.as_deref(), &answer, taken);

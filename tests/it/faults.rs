@@ -4,7 +4,7 @@ use rdkafka::mocking::MockCluster;
 use serde_json::json;
 use sounder::event::Topic;
 
-use crate::harness::{Child, Fate, OwnRedis, Setting, cm, eventually};
+use crate::harness::{CM_NUMBER, Child, Fate, OwnRedis, Setting, cm, eventually};
 
 /// Slow enough to be interrupted, with repetitions and out of order.
 const LONG: &str = "--messages 6000 --rate 1500 --shuffle --duplicates 0.3 --from-zero";
@@ -66,6 +66,60 @@ async fn webhooks_are_taken_while_redis_is_away_and_counted_when_it_is_back() {
     redis.comes_back().await;
     trouble(&daemon, "state", |said| said.is_none()).await;
     load.ends().await.with(0).saying("0 differences");
+}
+
+#[tokio::test]
+async fn a_redis_that_is_paused_or_full_only_delays_the_counting() {
+    let redis = OwnRedis::start().await;
+    let setting = Setting::on(Some(crate::harness::brokers()), Some(redis.url()));
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    daemon.has_accepted(1000).await;
+    redis.signal("-STOP");
+    daemon.has_accepted(2000).await;
+    redis.signal("-CONT");
+    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
+    trouble(&daemon, "observer", |said| said.is_some_and(|said| said.contains("OOM"))).await;
+    assert!(daemon.is_ready_now().await, "webhooks must not be turned away for it");
+    redis.ask::<String>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    load.ends().await.with(0).saying("0 differences");
+    trouble(&daemon, "observer", |said| said.is_none()).await;
+}
+
+/// At every step of a webhook's way through a daemon that writes its own log it dies once, and
+/// whoever sends again what was not answered finds it counted once.
+#[tokio::test]
+async fn a_daemon_that_dies_at_any_step_loses_and_doubles_nothing() {
+    let points = [
+        "request.read",
+        "webhook.proved",
+        "webhook.normalized",
+        "events.durable",
+        "webhook.answered",
+        "log.write",
+        "log.torn",
+        "log.sync",
+        "log.synced",
+        "batch.taken",
+        "batch.applied",
+        "batch.committed",
+    ];
+    let setting = Setting::embedded();
+    for (nth, point) in points.into_iter().enumerate() {
+        let verb = if point == "log.torn" { "fail" } else { "kill" };
+        let mut armed = setting.serving_with(&format!("{point}={verb}"));
+        let webhook = cm(&nth.to_string(), Fate::Delivered);
+        eventually(&format!("it dies at {point}"), async || {
+            let answered = armed.attempts(&webhook).await;
+            assert_ne!((answered, point), (Some(200), "log.sync"), "answered before it was durable");
+            armed.has_ended().then_some(())
+        })
+        .await;
+        let daemon = setting.serve().await;
+        assert_eq!(daemon.takes(&webhook).await.status, 200);
+        daemon.counts(CM_NUMBER, nth as u64 + 1, 0).await;
+        daemon.terminate().await.with(0);
+    }
 }
 
 #[tokio::test]

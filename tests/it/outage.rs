@@ -3,10 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,11 +10,11 @@ use sounder::clock::Timestamp;
 use sounder::config::Kafka;
 use sounder::consume::{Consumer, Partition, Positions};
 use sounder::event::{Record, Topic};
-use sounder::publish::{Publisher, probe};
+use sounder::publish::Publisher;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::harness;
+use crate::harness::{self, Broker};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,81 +27,6 @@ const REFUSAL_MAX: Duration = Duration::from_secs(8);
 /// which some clients never recover by themselves.
 const PAUSE: Duration = Duration::from_secs(17);
 const TURN: Duration = Duration::from_millis(20);
-
-/// A broker that only one test uses, so that it may be stopped and killed.
-pub(crate) struct Broker {
-    dir: tempfile::TempDir,
-    classpath: String,
-    process: Child,
-    pub(crate) address: String,
-}
-
-impl Broker {
-    /// None when tests/run was given a broker: then there is nothing to start one from, and
-    /// somebody's own broker is nothing to stop and kill.
-    pub(crate) fn start() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "tests are told where Kafka's jars are")]
-        let classpath = std::env::var("SOUNDER_TEST_KAFKA_CLASSPATH").unwrap_or_default();
-        if classpath.is_empty() {
-            // Past the test harness, which keeps to itself what a passing test prints.
-            let said =
-                "SKIPPED: tests/it/outage.rs stops no broker; SOUNDER_TEST_KAFKA_CLASSPATH names no jars\n";
-            std::io::stderr().write_all(said.as_bytes()).unwrap();
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let meta =
-            "version=1\ncluster.id=c291bmRlci10ZXN0cy1vaw\nnode.id=1\ndirectory.id=c291bmRlci10ZXN0cy1vbg\n";
-        fs::write(dir.path().join("meta.properties"), meta).unwrap();
-        let held: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<_> = held.iter().map(|held| held.local_addr().unwrap().port().to_string()).collect();
-        drop(held);
-        let settings = include_str!("../setup/kafka/server.properties")
-            .replace("@BROKER@", &ports[0])
-            .replace("@CONTROLLER@", &ports[1])
-            .replace("@DIR@", dir.path().to_str().unwrap());
-        fs::write(dir.path().join("server.properties"), settings).unwrap();
-        let process = java(&classpath, dir.path());
-        Some(Self { dir, classpath, process, address: format!("127.0.0.1:{}", ports[0]) })
-    }
-
-    /// Waits until it takes clients.
-    pub(crate) async fn answers(&self, kafka: &Kafka) {
-        let asked = async { while probe(kafka).await.is_err() {} };
-        timeout(PATIENCE, asked).await.expect("the broker does not come up");
-    }
-
-    pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    pub(crate) fn restart(&mut self) {
-        self.process = java(&self.classpath, self.dir.path());
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn java(classpath: &str, dir: &std::path::Path) -> Child {
-    Command::new("java")
-        .args(["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath])
-        .args(["kafka.Kafka", dir.join("server.properties").to_str().unwrap()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
 
 /// Takes as the pipeline does: short turns, and the position moves with each batch.
 struct Observer {
@@ -227,7 +148,7 @@ fn nothing_is_invented(observers: &[Observer], sent: &BTreeSet<String>) {
 async fn publishers_and_observers_go_on_after_their_broker_was_stopped_or_died() {
     let Some(mut broker) = Broker::start() else { return };
     let base = kafka(&broker.address);
-    broker.answers(&base).await;
+    broker.answers().await;
     // Some clients lose all brokers over a stopped one and some do not, so there are several.
     let mut publishers = Vec::new();
     for _ in 0..8 {
@@ -250,7 +171,7 @@ async fn publishers_and_observers_go_on_after_their_broker_was_stopped_or_died()
     broker.kill();
     tokio::join!(turns_until(&mut observers, PATIENCE, waiting), all_refuse(&publishers, Duration::ZERO));
     broker.restart();
-    broker.answers(&base).await;
+    broker.answers().await;
     publish(&publishers, 80..120).await;
     turns_until(&mut observers, RECOVERY_MAX, all_have(&ids(0..120))).await;
 

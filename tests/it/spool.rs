@@ -1,19 +1,15 @@
 //! A broker that is paused or dies under load: webhooks are taken all the while, and every event is
 //! in the stream in the end.
 
-use sounder::config::Kafka;
-
-use crate::harness::{Child, Fate, Setting, cm, eventually};
-use crate::outage::Broker;
+use crate::harness::{Broker, CM_NUMBER, Child, Fate, Setting, cm, eventually};
 
 /// Long enough to be interrupted twice, with repetitions and out of order.
 const LONG: &str = "--messages 8000 --rate 800 --shuffle --duplicates 0.3 --from-zero";
 
-async fn broker() -> Option<(Broker, Kafka)> {
+async fn broker() -> Option<Broker> {
     let broker = Broker::start()?;
-    let kafka = Kafka { brokers: broker.address.clone(), ..Kafka::default() };
-    broker.answers(&kafka).await;
-    Some((broker, kafka))
+    broker.answers().await;
+    Some(broker)
 }
 
 /// Waits until so many more webhooks are taken.
@@ -36,7 +32,7 @@ async fn drained(daemon: &Child, at_least: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn webhooks_are_taken_while_the_broker_is_paused_and_while_it_is_dead() {
-    let Some((mut broker, kafka)) = broker().await else { return };
+    let Some(mut broker) = broker().await else { return };
     let setting = Setting::on(Some(broker.address.clone()), None);
     let daemon = setting.serve().await;
     let load = setting.simulate(LONG);
@@ -49,14 +45,14 @@ async fn webhooks_are_taken_while_the_broker_is_paused_and_while_it_is_dead() {
     broker.kill();
     goes_on(&daemon, 1500).await;
     broker.restart();
-    broker.answers(&kafka).await;
+    broker.answers().await;
     load.ends().await.with(0).saying("0 differences");
     drained(&daemon, 1500).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_killed_with_a_full_hand_loses_nothing() {
-    let Some((broker, _)) = broker().await else { return };
+    let Some(broker) = broker().await else { return };
     let setting = Setting::on(Some(broker.address.clone()), None);
     let daemon = setting.serve().await;
     broker.signal("-STOP");
@@ -67,5 +63,100 @@ async fn a_receiver_killed_with_a_full_hand_loses_nothing() {
     broker.signal("-CONT");
     let daemon = setting.serve().await;
     drained(&daemon, 40).await;
-    daemon.counts(crate::harness::CM_NUMBER, 40, 0).await;
+    daemon.counts(CM_NUMBER, 40, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kafka_takes_after_it_was_spooled_is_counted_once() {
+    let Some(broker) = broker().await else { return };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let daemon = setting.serve().await;
+    assert_eq!(daemon.takes(&cm("first", Fate::Delivered)).await.status, 200);
+    broker.signal("-STOP");
+    // Its request stands in the broker's socket, and is carried out when the broker goes on.
+    assert_eq!(daemon.takes(&cm("ghost", Fate::Delivered)).await.status, 200);
+    broker.signal("-CONT");
+    drained(&daemon, 1).await;
+    eventually("the ghost is there", async || {
+        let ledger = daemon.read("/api/v1/ledger").await;
+        (ledger["consumed"]["duplicate"].as_u64() >= Some(1) && ledger["lag"] == 0).then_some(())
+    })
+    .await;
+    daemon.counts(CM_NUMBER, 2, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_spool_refuses_with_a_time_to_come_back() {
+    let Some(broker) = broker().await else { return };
+    let setting =
+        Setting::on(Some(broker.address.clone()), None).set("[stream]", "spool_bytes_max = 1000");
+    let daemon = setting.serve().await;
+    broker.signal("-STOP");
+    let refused = eventually("a webhook is refused", async || {
+        let answer = daemon.takes(&cm("full", Fate::Delivered)).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+
+    broker.signal("-CONT");
+    drained(&daemon, 1).await;
+    assert_eq!(daemon.takes(&cm("full", Fate::Delivered)).await.status, 200);
+    daemon.counts(CM_NUMBER, 1, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_ack_disk_a_dead_broker_is_nobodys_concern() {
+    let Some(mut broker) = broker().await else { return };
+    let setting =
+        Setting::on(Some(broker.address.clone()), None).set("[stream.kafka]", "ack = \"disk\"");
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    goes_on(&daemon, 1000).await;
+    broker.kill();
+    goes_on(&daemon, 1500).await;
+    broker.restart();
+    load.ends().await.with(0).saying("0 differences");
+    drained(&daemon, 1500).await;
+    let ledger = daemon.read("/api/v1/ledger").await;
+    assert_eq!(ledger["events"]["durable"]["kafka"], 0, "all of it went by the spool: {ledger}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_without_a_leader_cost_no_event() {
+    let Some(mut broker) = broker().await else { return };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let daemon = setting.serve().await;
+    let load = setting.simulate(LONG);
+    goes_on(&daemon, 500).await;
+    broker.loses_a_disk();
+    eventually("partitions have lost their leader", async || {
+        (daemon.read("/api/v1/ledger").await["spool"]["in_spool"].as_u64() > Some(100)).then_some(())
+    })
+    .await;
+    goes_on(&daemon, 500).await;
+    broker.gets_its_disk_back();
+    load.ends().await.with(0).saying("0 differences");
+    drained(&daemon, 100).await;
+}
+
+/// All of Kafka's memory goes, and with it what was counted already; what comes then is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_has_forgotten_everything_is_begun_anew() {
+    let Some(mut broker) = broker().await else { return };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let daemon = setting.serve().await;
+    for message in 0..30 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    daemon.counts(CM_NUMBER, 30, 0).await;
+    broker.kill();
+    broker.forget();
+    broker.restart();
+    broker.answers().await;
+    for message in 30..40 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    drained(&daemon, 0).await;
+    daemon.counts(CM_NUMBER, 40, 0).await;
 }

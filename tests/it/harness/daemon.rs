@@ -125,6 +125,17 @@ impl Child {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// The same, of a daemon that may be gone before it answers, and then has no status.
+    pub(crate) async fn attempts(&self, webhook: &Webhook) -> Option<u16> {
+        let answer = webhook.request(&self.client, &self.receive).send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// Asks something of the admin API.
     pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, body: &Value) -> Answer {
         let request = self.client.request(method, format!("{}{path}", self.admin)).json(body);

@@ -1,8 +1,9 @@
 //! What the tests stand on: the broker and the Redis that `tests/run` brought up, the daemon as a
 //! child process with a configuration of its own, and providers that sign as the real ones do.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed, as it should")]
 
+mod broker;
 mod daemon;
 mod provider;
 mod redis;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+pub(crate) use broker::Broker;
 pub(crate) use daemon::Child;
 pub(crate) use provider::{
     Answer, Fate, Webhook, cm, infobip, infobip_body, lime, post, twilio, twilio_form,

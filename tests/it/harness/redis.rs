@@ -37,6 +37,11 @@ impl OwnRedis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     /// Kills it as a power cut would.
     pub(crate) fn goes_away(&mut self) {
         let mut process = self.process.take().unwrap();

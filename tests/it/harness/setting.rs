@@ -153,11 +153,23 @@ impl Setting {
 
     /// Starts `sounder` on this configuration, whatever comes of it.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        Child::start(self.command(arguments), &self.receive_url(), &self.admin_url())
+    }
+
+    /// Starts the daemon with failpoints, of which it may die at any moment.
+    pub(crate) fn serving_with(&self, failpoints: &str) -> Child {
+        let mut command = self.command(&["serve"]);
+        command.env("FAILPOINTS", failpoints);
+        Child::start(command, &self.receive_url(), &self.admin_url())
+    }
+
+    /// The command that starts `sounder` on this configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let file = self.dir.path().join("sounder.toml");
         fs::write(&file, self.text()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sounder"));
         command.arg("--config").arg(&file).args(arguments).current_dir(self.dir.path());
-        Child::start(command, &self.receive_url(), &self.admin_url())
+        command
     }
 
     /// Starts the simulator at this daemon; it compares counts at the end.
