@@ -62,6 +62,8 @@ struct Known {
     trouble: Option<String>,
     brokers: Brokers,
     trace: Trace,
+    /// A topic was not there when it was asked for.
+    missing: bool,
     /// Partitions found replaced, which are to be read from their beginning.
     replaced: Vec<Partition>,
 }
@@ -86,6 +88,25 @@ impl Assignment {
             forsaken: Notify::new(),
             replaced: Notify::new(),
         }
+    }
+
+    /// The same, knowing what another client has taken.
+    pub(super) fn knowing(self, trace: Trace) -> Self {
+        self.known().trace = trace;
+        self
+    }
+
+    /// What the next client has to know.
+    pub(super) fn hand_over(&self) -> Trace {
+        std::mem::take(&mut self.known().trace)
+    }
+
+    /// Whether brokers are there and nothing is assigned, or nothing of a topic that was missing once.
+    pub(super) fn lacks(&self, topics: &[Topic]) -> bool {
+        let known = self.known();
+        let has = |topic: &Topic| known.partitions.keys().any(|partition| partition.topic == *topic);
+        let lacks = known.partitions.is_empty() || known.missing && !topics.iter().all(has);
+        known.up && lacks
     }
 
     /// Resolves when this client will never find a broker again, so that only another one can.
@@ -155,6 +176,13 @@ impl Assignment {
     /// Notes what keeps records from coming, and logs it once.
     pub(super) fn note(&self, trouble: &str) {
         self.known().wait(trouble);
+    }
+
+    /// Notes that a topic is not there.
+    pub(super) fn note_missing(&self, trouble: &str) {
+        let mut known = self.known();
+        known.missing = true;
+        known.wait(trouble);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::time::{Instant, sleep_until};
 
 use super::assignment::Assignment;
 use super::broker;
+use super::trace::Trace;
 use super::{Batch, Error, Partition, Positions, Taken};
 use crate::clock::Timestamp;
 use crate::config::Kafka;
@@ -39,6 +42,11 @@ const DEFAULTS: [(&str, &str); 12] = [
     // A client that starts while brokers still come up hears of the topics with the next refresh.
     ("topic.metadata.refresh.interval.ms", "2000"),
 ];
+
+/// When it is first looked whether partitions are missing: joining a group takes its time.
+const LOOK_FIRST: Duration = Duration::from_secs(15);
+/// The longest time between two such looks.
+const LOOK_MAX: Duration = Duration::from_secs(300);
 
 /// How many members the observers' group has; `None` while its coordinator does not know: a broker
 /// that has just started reads its groups first.
@@ -73,6 +81,7 @@ enum Event {
     /// These partitions are not what they were.
     Replaced(Vec<Partition>),
     Forsaken,
+    Look,
 }
 
 /// Takes from Kafka as a member of the observers' group.
@@ -84,25 +93,31 @@ pub struct KafkaConsumer {
     secrets: Vec<String>,
     /// An error that came behind records, told with the next call.
     held: Option<Error>,
+    /// When it is looked whether partitions are missing, and how long after that again.
+    look_at: Instant,
+    look_after: Duration,
 }
 
 impl KafkaConsumer {
     pub(super) fn join(kafka: &Kafka, positions: Positions) -> Result<Self, Error> {
         let prefixed: BTreeMap<_, _> = TOPICS.map(|topic| (topic, topic_name(kafka, topic))).into();
         Ok(Self {
-            consumer: subscribed(kafka, &positions)?,
+            consumer: subscribed(kafka, &positions, Trace::default())?,
             kafka: kafka.clone(),
             positions,
             prefixed,
             secrets: secrets(kafka),
             held: None,
+            look_at: Instant::now() + LOOK_FIRST,
+            look_after: LOOK_FIRST,
         })
     }
 
-    /// Puts a new client in the place of one that will find no broker again, or that stands in the
-    /// wrong places. It goes on from the store's positions.
-    pub(super) fn replace(&mut self) -> Result<(), Error> {
-        let fresh = subscribed(&self.kafka, &self.positions)?;
+    /// Puts a new client in the place of one that will not go on by itself. It goes on from the
+    /// store's positions, so what was taken and applied does not come twice.
+    pub(super) fn replace(&mut self, why: &str) -> Result<(), Error> {
+        tracing::warn!("consume.kafka {why}; another client takes its place");
+        let fresh = subscribed(&self.kafka, &self.positions, self.assignment().hand_over())?;
         fresh.context().note("a new client looks for the brokers");
         self.held = None;
         let lost = std::mem::replace(&mut self.consumer, fresh);
@@ -123,16 +138,13 @@ impl KafkaConsumer {
                 replaced = self.assignment().replaced() => Event::Replaced(replaced),
                 received = self.consumer.recv() => Event::Received(self.sort(received)?),
                 () = self.assignment().forsaken() => Event::Forsaken,
+                () = sleep_until(self.look_at) => Event::Look,
             };
             match event {
                 Event::Received(taken) => records.extend(taken),
                 Event::Replaced(partitions) => self.begin_anew(&partitions),
-                Event::Forsaken => {
-                    tracing::warn!(
-                        "consume.kafka the client lost every broker for good; another takes its place"
-                    );
-                    self.replace()?;
-                }
+                Event::Forsaken => self.replace("the client lost every broker for good")?,
+                Event::Look => self.look()?,
             }
         }
         // Nothing is waited for from here on, so a dropped future has taken nothing with it.
@@ -153,6 +165,21 @@ impl KafkaConsumer {
         }
         self.held = held;
         Ok(Batch { records, caught_up: self.caught_up() })
+    }
+
+    /// Replaces a client that has joined its group and goes without what it should read. One that
+    /// joined while topics were gone does not join again when they are back: it finds the names it
+    /// knew. Where there are more observers than partitions this comes to nothing, ever more seldom.
+    fn look(&mut self) -> Result<(), Error> {
+        self.look_after = match self.assignment().lacks(&TOPICS) {
+            true => {
+                self.replace("the client has no partitions of topics it should read")?;
+                (self.look_after * 2).min(LOOK_MAX)
+            }
+            false => LOOK_FIRST,
+        };
+        self.look_at = Instant::now() + self.look_after;
+        Ok(())
     }
 
     /// A record, or nothing if what came passes by itself, or what a person has to see.
@@ -184,6 +211,10 @@ impl KafkaConsumer {
             ) => Err(Error::Unusable(format!(
                 "{text}; grant Sounder its topics and group, and check `stream.kafka.properties`"
             ))),
+            (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {
+                self.assignment().note_missing(&text);
+                Ok(None)
+            }
             // Brokers, leaders, coordinators, topics that are being made: librdkafka tries again, at
             // most `reconnect.backoff.max.ms` apart.
             _ => {
@@ -294,12 +325,17 @@ impl fmt::Debug for KafkaConsumer {
 }
 
 /// A client that is about to join the group.
-fn subscribed(kafka: &Kafka, positions: &Positions) -> Result<StreamConsumer<Assignment>, Error> {
+fn subscribed(
+    kafka: &Kafka,
+    positions: &Positions,
+    trace: Trace,
+) -> Result<StreamConsumer<Assignment>, Error> {
     let hidden = secrets(kafka);
     let unusable = |error: KafkaError| Error::Unusable(refused_settings(&error, &hidden).to_string());
     let mut client = client_config(kafka, &DEFAULTS).map_err(|error| Error::Unusable(error.to_string()))?;
     client.set("group.id", &kafka.group);
-    let context = Assignment::new(kafka.topic_prefix.clone(), Positions::clone(positions), hidden.clone());
+    let context = Assignment::new(kafka.topic_prefix.clone(), Positions::clone(positions), hidden.clone())
+        .knowing(trace);
     let consumer: StreamConsumer<_> =
         StreamConsumer::from_config_and_context(&client, context).map_err(unusable)?;
     let names = TOPICS.map(|topic| topic_name(kafka, topic));

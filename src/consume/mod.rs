@@ -169,7 +169,7 @@ impl Consumer {
                 Ok(())
             }
             // Another client, for records that librdkafka holds already are from the wrong places.
-            Self::Kafka(consumer) => consumer.replace(),
+            Self::Kafka(consumer) => consumer.replace("the state was moved back"),
         }
     }
 
