@@ -168,6 +168,17 @@ impl Reporter {
         });
     }
 
+    /// Others have applied records up to these positions. What was applied here is known already, and
+    /// one of them that is late may tell of less.
+    pub fn heard(&self, positions: &BTreeMap<Partition, u64>) {
+        self.latest.send_modify(|reading| {
+            for (partition, at) in positions {
+                let known = reading.positions.entry(*partition).or_default();
+                *known = (*known).max(*at);
+            }
+        });
+    }
+
     /// The ends have been measured, as far as the stream answers. Returns the lag by topic.
     pub fn measured(
         &mut self,
@@ -241,6 +252,20 @@ mod tests {
         assert_eq!(reporter.latest.borrow().caught_up_at, Timestamp::from_seconds(6));
         reporter.measured(ends, Some("no broker answers".into()), Timestamp::from_seconds(7));
         assert_eq!(reporter.latest.borrow().caught_up_at, Timestamp::from_seconds(6), "nobody knows");
+    }
+
+    #[test]
+    fn what_others_have_applied_does_not_wait() {
+        let (mut reporter, progress) = progress(Default::default(), Timestamp::default());
+        let at = |offset| BTreeMap::from([(Partition::EMBEDDED, offset)]);
+        reporter.moved(&at(7), None);
+        // The partition went to another observer, who took two records, and came back.
+        reporter.measured(at(9), None, Timestamp::default());
+        assert_eq!(progress.last().lag(), 2);
+        reporter.heard(&at(9));
+        assert_eq!(progress.last().lag(), 0);
+        reporter.heard(&at(8));
+        assert_eq!(progress.last().lag(), 0, "somebody is late");
     }
 
     #[test]

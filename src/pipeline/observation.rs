@@ -191,7 +191,10 @@ impl Observation {
     async fn measure(&mut self) -> Applied {
         // Other observers move positions too, and may hand their partitions over at any time.
         match self.store.positions().await {
-            Ok(positions) => self.keep(&positions),
+            Ok(positions) => {
+                self.keep(&positions);
+                self.reporter.heard(&positions);
+            }
             Err(error) => tracing::debug!(%error, "failed to read the store's positions"),
         }
         let now = self.clock.now();

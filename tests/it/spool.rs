@@ -101,7 +101,10 @@ async fn a_full_spool_refuses_with_a_time_to_come_back() {
 
     broker.signal("-CONT");
     drained(&daemon, 1).await;
-    assert_eq!(daemon.takes(&cm("full", Fate::Delivered)).await.status, 200);
+    eventually("there is room again", async || {
+        (daemon.takes(&cm("full", Fate::Delivered)).await.status == 200).then_some(())
+    })
+    .await;
     daemon.counts(CM_NUMBER, 1, 0).await;
 }
 
