@@ -43,7 +43,7 @@ pub(crate) fn post(client: &reqwest::Client, url: &str, webhook: &Webhook) -> re
 }
 
 impl Webhook {
-    pub(super) fn request(&self, client: &reqwest::Client, url: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, client: &reqwest::Client, url: &str) -> reqwest::RequestBuilder {
         let request = client.post(format!("{url}{}", self.path)).body(self.body.clone());
         self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
     }

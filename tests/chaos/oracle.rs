@@ -1,0 +1,93 @@
+//! What every 2xx obliges Sounder to: the acknowledged webhooks go in; out comes what must stand in
+//! the stream and what must be counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
+
+/// How long the broker may take over each step of being read whole.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An event that must be in the stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Obligation {
+    pub(crate) topic: &'static str,
+    /// The provider's id of the message, or the sender's reference.
+    pub(crate) id: String,
+    /// The receipt's state, or what the recipient wants.
+    pub(crate) says: String,
+}
+
+/// Everything that was acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    owed: BTreeSet<Obligation>,
+    /// Delivered and failed messages by number.
+    pub(crate) counts: BTreeMap<&'static str, (u64, u64)>,
+    /// Webhooks answered 2xx.
+    pub(crate) acknowledged: u64,
+    /// Attempts that were answered 503 or not at all, and repeated.
+    pub(crate) repeated: u64,
+    /// Answers that no provider should ever see.
+    pub(crate) wrong: Vec<String>,
+    /// Events found in the stream after having been acknowledged.
+    pub(crate) found: u64,
+}
+
+impl Book {
+    pub(crate) fn owes(&mut self, obligations: &[Obligation]) {
+        self.owed.extend(obligations.iter().cloned());
+    }
+
+    /// Settles what stands in the stream, and returns what does not.
+    pub(crate) fn settle(&mut self, there: &BTreeSet<Obligation>) -> Vec<Obligation> {
+        let owed = std::mem::take(&mut self.owed);
+        let (found, lost): (Vec<_>, Vec<_>) = owed.into_iter().partition(|one| there.contains(one));
+        self.found += found.len() as u64;
+        lost
+    }
+}
+
+/// Every receipt and every opt-out there is in the stream. Blocks.
+pub(crate) fn read_stream(brokers: &str, prefix: &str) -> BTreeSet<Obligation> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "oracle").create().unwrap();
+    ["receipts.v1", "consent.v1"].into_iter().flat_map(|topic| read_topic(&consumer, prefix, topic)).collect()
+}
+
+fn read_topic(consumer: &BaseConsumer, prefix: &str, topic: &'static str) -> Vec<Obligation> {
+    let name = format!("{prefix}{topic}");
+    let metadata = consumer.fetch_metadata(Some(&name), PATIENCE).unwrap();
+    let mut ends = BTreeMap::new();
+    let mut list = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(&name, partition.id(), PATIENCE).unwrap();
+        if low < high {
+            ends.insert(partition.id(), high);
+            list.add_partition_offset(&name, partition.id(), Offset::Offset(low)).unwrap();
+        }
+    }
+    consumer.assign(&list).unwrap();
+    let mut found = Vec::new();
+    while !ends.is_empty() {
+        let Some(message) = consumer.poll(PATIENCE) else { panic!("{name} cannot be read to its end") };
+        let Ok(message) = message else { continue };
+        if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+            ends.remove(&message.partition());
+        }
+        found.extend(obligation(topic, message.payload().unwrap_or_default()));
+    }
+    found
+}
+
+fn obligation(topic: &'static str, payload: &[u8]) -> Option<Obligation> {
+    let event: Value = serde_json::from_slice(payload).ok()?;
+    let text = |name: &str| event[name].as_str().map(str::to_owned);
+    let id = text("message_id").or_else(|| text("reference"))?;
+    let says = text("state").or_else(|| text("action"))?;
+    Some(Obligation { topic, id, says })
+}
