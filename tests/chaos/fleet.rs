@@ -43,8 +43,6 @@ impl Member {
             .arg(setting.data())
             .status()
             .is_ok_and(|status| status.success());
-        let points = setting.data().with_file_name("failpoints");
-        let setting = setting.under("FAILPOINTS_FILE", points.to_str().unwrap());
         Arc::new(Self {
             setting,
             role,
@@ -91,6 +89,7 @@ impl Member {
         }
         let log = || File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = self.setting.command(&["serve", "--role", self.role, "--log-level", "info"]);
+        command.env("FAILPOINTS_FILE", self.points());
         let child = command.stdout(log()).stderr(log()).spawn().unwrap();
         *self.process.lock().unwrap() = Some(child);
     }

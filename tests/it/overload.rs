@@ -3,11 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
-use sounder::config::Kafka;
 use tokio::task::JoinSet;
 
-use crate::harness::{Child, Fate, Setting, Webhook, cm, eventually, twilio, twilio_form};
-use crate::outage::Broker;
+use crate::harness::{Broker, Child, Fate, Setting, Webhook, cm, eventually, twilio, twilio_form};
 
 /// A reply that takes a recipient out, as Twilio pushes it.
 fn stop(message: &str) -> Webhook {
@@ -47,8 +45,7 @@ impl Senders {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receipts_are_refused_before_opt_outs_and_all_goes_on_when_it_is_over() {
     let Some(broker) = Broker::start() else { return };
-    let kafka = Kafka { brokers: broker.address.clone(), ..Kafka::default() };
-    broker.answers(&kafka).await;
+    broker.answers().await;
     // Nothing is given up while the broker is paused, so what is sent stays in flight.
     let setting = Setting::on(Some(broker.address.clone()), None)
         .set("[receive]", "in_flight_max = 3")

@@ -88,8 +88,7 @@ async fn what_kafka_takes_after_it_was_spooled_is_counted_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_spool_refuses_with_a_time_to_come_back() {
     let Some(broker) = broker().await else { return };
-    let setting =
-        Setting::on(Some(broker.address.clone()), None).set("[stream]", "spool_bytes_max = 1000");
+    let setting = Setting::on(Some(broker.address.clone()), None).set("[stream]", "spool_bytes_max = 1000");
     let daemon = setting.serve().await;
     broker.signal("-STOP");
     let refused = eventually("a webhook is refused", async || {
@@ -111,8 +110,7 @@ async fn a_full_spool_refuses_with_a_time_to_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_ack_disk_a_dead_broker_is_nobodys_concern() {
     let Some(mut broker) = broker().await else { return };
-    let setting =
-        Setting::on(Some(broker.address.clone()), None).set("[stream.kafka]", "ack = \"disk\"");
+    let setting = Setting::on(Some(broker.address.clone()), None).set("[stream.kafka]", "ack = \"disk\"");
     let daemon = setting.serve().await;
     let load = setting.simulate(LONG);
     goes_on(&daemon, 1000).await;
