@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 pub mod explain_code;
 pub mod output;
+pub mod replay;
 pub mod schema;
 pub mod secret;
 pub mod serve;
@@ -67,6 +68,8 @@ pub enum Command {
     Simulate(simulate::Args),
     /// Play the alert policy in simulated time, and say how often and how soon it calls
     SimulateHealth(simulate_health::Args),
+    /// Count what is in the stream once more, and say how the live cells differ
+    Replay(replay::Args),
     /// Report every mistake in the configuration, with its line and the remedy
     Check(check::Args),
     /// Print the URL to give a connection's provider, with its path secret
@@ -178,6 +181,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Demo(args)) => demo::run(args, global).await,
         Some(Command::Simulate(args)) => simulate::run(args, global).await,
         Some(Command::SimulateHealth(args)) => simulate_health::run(&args, global),
+        Some(Command::Replay(args)) => replay::run(args, global).await,
         Some(Command::Check(args)) => check::run(args, global).await,
         Some(Command::Url(args)) => url::run(args, global),
         Some(Command::ExplainCode(args)) => explain_code::run(&args, global),

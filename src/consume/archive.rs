@@ -3,7 +3,7 @@
 //! Belongs to no group and moves no position, so it can be read beside observers. Must never wait
 //! for a record that is not there yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use rdkafka::consumer::Consumer as _;
@@ -28,22 +28,16 @@ pub enum Archive {
     Kafka(Kafka),
 }
 
-/// Records of some topics, one batch after the other. Within a partition they are in order.
+/// Records of some topics, one batch after the other, oldest first: each time the oldest of what comes
+/// next in any partition. The order depends on what the stream holds and on nothing else.
 #[derive(Debug)]
 pub struct Scan(Reading);
 
 #[derive(Debug)]
 enum Reading {
     Embedded { log: Log, topics: Vec<Topic>, next: u64, end: u64 },
-    Kafka { kafka: Box<Kafka>, topics: VecDeque<Topic>, from: Option<Timestamp>, now: Option<Section> },
-}
-
-/// One topic of Kafka, being read.
-struct Section {
-    topic: Topic,
-    client: Client,
-    /// The offset behind the last record there was, of each partition that is not read to there yet.
-    ends: BTreeMap<i32, i64>,
+    Asked { kafka: Box<Kafka>, topics: Vec<Topic>, from: Option<Timestamp> },
+    Kafka(Vec<Section>),
 }
 
 impl Archive {
@@ -57,12 +51,9 @@ impl Archive {
                 next: log.start(),
                 end: log.end(),
             },
-            Self::Kafka(kafka) => Reading::Kafka {
-                kafka: Box::new(kafka.clone()),
-                topics: topics.iter().copied().collect(),
-                from,
-                now: None,
-            },
+            Self::Kafka(kafka) => {
+                Reading::Asked { kafka: Box::new(kafka.clone()), topics: topics.to_vec(), from }
+            }
         })
     }
 
@@ -82,6 +73,21 @@ impl Archive {
     }
 }
 
+/// One topic of Kafka, being read.
+struct Section {
+    topic: Topic,
+    name: String,
+    client: Client,
+    /// The offset behind the last record there was, of each partition that is not read to there yet.
+    ends: BTreeMap<i32, i64>,
+    /// What was read and not handed out.
+    ahead: BTreeMap<i32, VecDeque<Taken>>,
+    /// Partitions that are read no further for now.
+    paused: BTreeSet<i32>,
+}
+
+/// Records of one partition that are read before their turn.
+const AHEAD_MAX: usize = 2_000;
 /// Records that [`Archive::newest`] takes at once.
 const RECORDS_AT_ONCE: usize = 1_000;
 
@@ -91,7 +97,15 @@ impl Scan {
     /// # Errors
     /// When the stream cannot be read.
     pub async fn next(&mut self, max: usize) -> Result<Option<Batch>, Error> {
+        if let Reading::Asked { kafka, topics, from } = &self.0 {
+            let mut sections = Vec::new();
+            for topic in topics {
+                sections.push(Section::open(kafka, *topic, *from).await?);
+            }
+            self.0 = Reading::Kafka(sections);
+        }
         match &mut self.0 {
+            Reading::Asked { .. } => Ok(None),
             Reading::Embedded { log, topics, next, end } => {
                 if *next >= *end {
                     return Ok(None);
@@ -108,26 +122,40 @@ impl Scan {
                 let records = read.into_iter().map(taken).filter(wanted).collect();
                 Ok(Some(Batch { records, caught_up: *next >= *end }))
             }
-            Reading::Kafka { kafka, topics, from, now } => {
-                let section = match now.take() {
-                    Some(section) => section,
-                    None => match topics.pop_front() {
-                        Some(topic) => Section::open(kafka, topic, *from).await?,
-                        None => return Ok(None),
-                    },
-                };
-                let read = tokio::task::spawn_blocking(move || section.take(max)).await;
-                let (section, records) = read.map_err(|error| Error::Unusable(error.to_string()))??;
-                *now = (!section.ends.is_empty()).then_some(section);
-                Ok(Some(Batch { records, caught_up: now.is_none() && topics.is_empty() }))
+            Reading::Kafka(sections) => {
+                let mut taken = std::mem::take(sections);
+                let merged = tokio::task::spawn_blocking(move || {
+                    let records = merge(&mut taken, max)?;
+                    Ok((taken, records))
+                });
+                let merged = merged.await.map_err(|error| Error::Unusable(error.to_string()))?;
+                let (rest, records) = merged?;
+                *sections = rest;
+                Ok((!records.is_empty()).then_some(Batch { records, caught_up: false }))
             }
         }
     }
 }
 
+/// Up to `max` records of all sections, oldest first.
+fn merge(sections: &mut [Section], max: usize) -> Result<Vec<Taken>, Error> {
+    let mut records = Vec::new();
+    while records.len() < max {
+        for section in &mut *sections {
+            section.fill()?;
+        }
+        let oldest =
+            sections.iter().enumerate().filter_map(|(at, section)| Some((section.oldest()?, at))).min();
+        let Some(((_, index), at)) = oldest else { break };
+        records.extend(sections[at].pop(index)?);
+    }
+    Ok(records)
+}
+
 impl Section {
     async fn open(kafka: &Kafka, topic: Topic, from: Option<Timestamp>) -> Result<Self, Error> {
         let name = topic_name(kafka, topic);
+        let asked = name.clone();
         broker::ask_with(kafka, &DEFAULTS, move |client| {
             let metadata = client.fetch_metadata(Some(&name), ANSWER_TIMEOUT)?;
             let indices: Vec<i32> = metadata
@@ -156,23 +184,24 @@ impl Section {
             Ok(ends)
         })
         .await
-        .map(|(client, ends)| Self { topic, client, ends })
+        .map(|(client, ends)| {
+            let (ahead, paused) = Default::default();
+            Self { topic, name: asked, client, ends, ahead, paused }
+        })
     }
 
-    /// Up to `max` records, fewer where there are no more.
-    fn take(mut self, max: usize) -> Result<(Self, Vec<Taken>), Error> {
-        let mut records = Vec::new();
-        while records.len() < max && !self.ends.is_empty() {
+    /// Reads until something is known of what comes next in each partition that goes on.
+    fn fill(&mut self) -> Result<(), Error> {
+        while self.ends.keys().any(|index| self.ahead.get(index).is_none_or(VecDeque::is_empty)) {
             match self.client.poll(ANSWER_TIMEOUT) {
                 Some(Ok(message)) => {
                     let (index, offset) = (message.partition(), message.offset());
                     let Some(end) = self.ends.get(&index).copied() else { continue };
                     if offset < end {
-                        records.push(Taken {
-                            partition: Partition { topic: self.topic, index },
-                            offset: u64::try_from(offset).unwrap_or_default(),
-                            record: decode(self.topic, &message),
-                        });
+                        let record = decode(self.topic, &message);
+                        let partition = Partition { topic: self.topic, index };
+                        let offset = u64::try_from(offset).unwrap_or_default();
+                        self.ahead.entry(index).or_default().push_back(Taken { partition, offset, record });
                     }
                     if offset + 1 >= end {
                         self.ends.remove(&index);
@@ -188,8 +217,42 @@ impl Section {
                     )));
                 }
             }
+            self.bound()?;
         }
-        Ok((self, records))
+        Ok(())
+    }
+
+    /// Reads no further in partitions of which much is known already, and on where little is.
+    fn bound(&mut self) -> Result<(), Error> {
+        let (mut full, mut low) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for (index, ahead) in &self.ahead {
+            if ahead.len() >= AHEAD_MAX && self.paused.insert(*index) {
+                full.add_partition(&self.name, *index);
+            } else if ahead.len() < AHEAD_MAX / 4 && self.paused.remove(index) {
+                low.add_partition(&self.name, *index);
+            }
+        }
+        let paused = if full.count() > 0 { self.client.pause(&full) } else { Ok(()) };
+        let resumed = if low.count() > 0 { self.client.resume(&low) } else { Ok(()) };
+        paused.and(resumed).map_err(|error| Error::Unusable(error.to_string()))
+    }
+
+    /// The oldest of what comes next, by time, then topic, then partition; its partition's index.
+    fn oldest(&self) -> Option<((Timestamp, u8), i32)> {
+        let next = |(index, ahead): (&i32, &VecDeque<Taken>)| {
+            // What nobody can read has no time, and keeps nobody waiting.
+            let time = ahead.front()?.record.as_ref().map_or(Timestamp::default(), |record| record.time);
+            Some(((time, self.topic.number()), *index))
+        };
+        self.ahead.iter().filter_map(next).min()
+    }
+
+    fn pop(&mut self, index: i32) -> Result<Option<Taken>, Error> {
+        let taken = self.ahead.get_mut(&index).and_then(VecDeque::pop_front);
+        if self.paused.contains(&index) {
+            self.bound()?;
+        }
+        Ok(taken)
     }
 }
 

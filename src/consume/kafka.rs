@@ -22,7 +22,7 @@ use crate::event::{Record, Topic};
 use crate::publish::{client_config, refused_settings, scrub, secrets, topic_name};
 
 /// What the observer applies.
-const TOPICS: [Topic; 4] = [Topic::Receipts, Topic::Sends, Topic::Consent, Topic::Feedback];
+pub(super) const TOPICS: [Topic; 4] = [Topic::Receipts, Topic::Sends, Topic::Consent, Topic::Feedback];
 
 /// What is set unless `stream.kafka.properties` says otherwise.
 const DEFAULTS: [(&str, &str); 12] = [

@@ -72,6 +72,9 @@ pub enum Error {
     Unusable(String),
 }
 
+/// The topics that are counted, or otherwise applied to the state.
+pub const APPLIED: [Topic; 4] = kafka::TOPICS;
+
 /// How many observers are in the group, dead ones whose session has not ended included; `None` while
 /// the brokers do not know.
 ///

@@ -7,6 +7,7 @@ mod cli;
 mod faults;
 mod fleet;
 mod loss;
+mod replay;
 mod story;
 mod sends;
 mod stream;
