@@ -112,7 +112,7 @@ async fn a_daemon_that_dies_at_any_step_loses_and_doubles_nothing() {
         eventually(&format!("it dies at {point}"), async || {
             let answered = armed.attempts(&webhook).await;
             assert_ne!((answered, point), (Some(200), "log.sync"), "answered before it was durable");
-            armed.has_ended().then_some(())
+            armed.is_gone().then_some(())
         })
         .await;
         let daemon = setting.serve().await;

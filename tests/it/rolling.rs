@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::harness::{CM_NUMBER, Child, Fate, Setting, cm, eventually, post, twilio};
-use crate::outage::Broker;
+use crate::harness::{Broker, CM_NUMBER, Child, Fate, Setting, cm, eventually, post, twilio};
 
 /// Those who send at once, each a webhook after the other.
 const SENDERS: usize = 6;
@@ -123,8 +122,7 @@ async fn closing(daemon: &Child, message: &str) -> Option<(u16, bool)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_begun_is_answered_and_what_comes_late_is_told_when_to_come_again() {
     let Some(broker) = Broker::start() else { return };
-    let kafka = sounder::config::Kafka { brokers: broker.address.clone(), ..Default::default() };
-    broker.answers(&kafka).await;
+    broker.answers().await;
     // Nothing is given up while the broker is paused, so what is sent stays in flight.
     let setting = Setting::on(Some(broker.address.clone()), None)
         .set("[receive]", "answer_deadline = \"200s\"")

@@ -132,7 +132,7 @@ impl Child {
     }
 
     /// Whether it has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub(crate) fn is_gone(&mut self) -> bool {
         self.process.try_wait().unwrap().is_some()
     }
 
