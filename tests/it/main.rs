@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod faults;
 mod fleet;
+mod hostile;
 mod loss;
 mod replay;
 mod story;

@@ -136,6 +136,11 @@ impl Child {
         self.process.try_wait().unwrap().is_some()
     }
 
+    /// Files and connections that the process has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+    }
+
     /// Asks something of the admin API.
     pub(crate) async fn ask(&self, method: reqwest::Method, path: &str, body: &Value) -> Answer {
         let request = self.client.request(method, format!("{}{path}", self.admin)).json(body);
