@@ -90,6 +90,18 @@ pub enum NumberStatus {
     Suspended,
 }
 
+impl NumberStatus {
+    /// The name in the configuration and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 pub(super) fn read_lists(tables: Vec<Section<'_>>) -> Vec<List> {
     let mut lists: Vec<List> = Vec::new();
     let mut list_of: BTreeMap<Number, ListId> = BTreeMap::new();

@@ -14,6 +14,7 @@ mod response;
 mod report;
 mod scope;
 mod standing;
+mod verdict;
 pub mod policy;
 #[cfg(test)]
 pub(crate) mod story;
@@ -28,4 +29,5 @@ pub use response::{Complaints, OptOut, OptOuts};
 pub use scope::{Kind, Scope};
 pub use standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
 pub use sums::{Sums, Window};
+pub use verdict::{BandVerdict, Finding, Hindrance, Lack, Measure, Recovery, Verdict};
 pub use view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::band::Band;
 use super::early::{Early, Span, odds};
 use super::rate::{Counts, Tally, wilson};
-use super::standing::{Change, Evidence, Resolved, Rule, Standing, Transition};
+use super::standing::{Evidence, Rule, Standing, Transition};
 use super::sums::Window;
+use super::verdict::{BandVerdict, Finding, Hindrance, Lack, Measure, Recovery, Verdict};
 use super::view::{NumberView, View};
 use crate::clock::Timestamp;
 use crate::config::{Gate, Health, NumberStatus};
@@ -65,6 +66,46 @@ pub fn judge(
     (next, transition)
 }
 
+/// Says what [`judge`] looks at, and what it makes of it: by the same rules, from where the number
+/// stood at the last evaluation.
+pub fn explain(
+    view: &View,
+    status: NumberStatus,
+    settings: &Health,
+    standing: &Standing,
+    now: Timestamp,
+) -> Verdict {
+    let look = Look::new(view, settings, standing, now);
+    let bands = Band::BAD.into_iter().enumerate().filter_map(|(index, band)| {
+        Some(look.on_band(index, band, band.begins_below(&settings.thresholds)?, standing))
+    });
+    let recovery = standing.band.begins_below(&settings.thresholds).map(|threshold| Recovery {
+        to: standing.band.one_better(),
+        threshold,
+        hindrance: look.hindrance(&Standing { stale: look.is_stale(), ..standing.clone() }, threshold),
+        since: standing.recovering_since,
+        needed_minutes: settings.recover_after.as_secs() / 60,
+    });
+    Verdict {
+        at: now,
+        status,
+        shown: view.band,
+        window: view.window(),
+        counts: view.counts(),
+        pending: view.pending(),
+        confirmed: standing.band,
+        since: standing.since,
+        stale: look.is_stale(),
+        bands: bands.collect(),
+        recovery,
+    }
+}
+
+/// Whether rule (d) is on.
+fn is_early_on(settings: &Health) -> bool {
+    settings.gate == Gate::Confidence && settings.early_odds > 0.0
+}
+
 /// One view, looked at at one moment.
 struct Look<'a> {
     view: &'a View,
@@ -79,7 +120,7 @@ impl<'a> Look<'a> {
     fn new(view: &'a View, settings: &'a Health, standing: &Standing, now: Timestamp) -> Self {
         let well_for = standing.resolved.as_ref().map(|resolved| now.since(resolved.at));
         let tallies = Window::ALL.map(|window| view.sums.tally(window));
-        let on = settings.gate == Gate::Confidence && settings.early_odds > 0.0;
+        let on = is_early_on(settings);
         let early = Span::ALL.map(|span| Early::of(&view.sums, span).filter(|_| on));
         Self { view, settings, now, tallies, early, well_for }
     }
@@ -103,6 +144,26 @@ impl<'a> Look<'a> {
         longer.into_iter().find(|(_, tally)| tally.judged() >= least.max(1))
     }
 
+    /// Everything that is looked at for one band.
+    fn on_band(&self, index: usize, band: Band, threshold: f64, standing: &Standing) -> BandVerdict {
+        let persist = Lack::NotYet {
+            since: standing.below_since[index].unwrap_or(self.now),
+            needed_minutes: self.settings.persist_after.as_secs() / 60,
+        };
+        let low = self.low(threshold).map(|low| Finding { lack: low.lack.or(Some(persist)), ..low });
+        let quiet = self.is_stale().then_some(Lack::Quiet);
+        let matured = self.matured(threshold).chain(low);
+        let matured = matured.map(|found| Finding { lack: quiet.or(found.lack), ..found });
+        BandVerdict {
+            band,
+            threshold,
+            is_confirmed: standing.band >= band,
+            evaluations: standing.streaks[index],
+            evaluations_needed: self.settings.confirm_evaluations.max(1),
+            findings: matured.chain(self.early(threshold)).collect(),
+        }
+    }
+
     /// The worst band, worse than the confirmed one, that the evidence confirms now.
     fn worse(&self, next: &mut Standing) -> Option<(Band, Evidence)> {
         if next.stale {
@@ -123,52 +184,73 @@ impl<'a> Look<'a> {
 
     /// Rules (a), (b) and (c): what matured cohorts confirm.
     fn matured_below(&self, index: usize, threshold: f64, next: &mut Standing) -> Option<Evidence> {
-        let evidence = match self.settings.gate {
-            Gate::Confidence => self.odds_below(threshold),
-            Gate::Wilson => self.interval_below(threshold),
-            Gate::Volume => self.volume_below(threshold),
-        };
+        let held = self.matured(threshold).find(Finding::holds);
         let most = self.settings.confirm_evaluations.max(1);
         let streak = &mut next.streaks[index];
-        *streak = if evidence.is_some() { (*streak + 1).min(most) } else { 0 };
-        let confirmed = evidence.filter(|_| *streak >= most);
-        confirmed.or_else(|| self.persisted(threshold, &mut next.below_since[index]))
+        *streak = if held.is_some() { (*streak + 1).min(most) } else { 0 };
+        let confirmed = held.filter(|_| *streak >= most);
+        let proof = confirmed.or_else(|| self.persisted(threshold, &mut next.below_since[index]));
+        proof.map(|finding| self.evidence(&finding, threshold))
     }
 
-    /// Rule (a), on one evaluation: some window holds more failures than the threshold explains.
-    fn odds_below(&self, threshold: f64) -> Option<Evidence> {
-        let (elastic, judged) = self.elastic()?;
-        let low = judged.rate()? < threshold;
-        ODDS.into_iter().find_map(|(window, least)| {
-            let tally = self.tally(window);
-            // A window longer than the one judged on still holds an outage that is over; it counts
-            // only while the rate of now agrees, and not for an incident that has been resolved.
-            let fresh = self.well_for.is_none_or(|well_for| well_for >= window.span());
-            let current = window <= elastic || (low && fresh);
-            let against = odds(tally.failed, tally.judged(), threshold);
-            (current && tally.judged() >= least && against >= self.settings.odds)
-                .then(|| self.evidence(Rule::Odds, window, threshold))
-        })
+    /// Rules (a) and (c), on one evaluation: what every window says that the gate looks at.
+    fn matured(&self, threshold: f64) -> impl Iterator<Item = Finding> {
+        let gate = self.settings.gate;
+        let odds = ODDS.into_iter().filter(move |_| gate == Gate::Confidence);
+        let intervals = INTERVALS.into_iter().filter(move |_| gate == Gate::Wilson);
+        let volume = self.elastic().filter(|_| gate == Gate::Volume);
+        odds.map(move |(window, least)| self.odds_below(window, least, threshold))
+            .chain(intervals.map(move |of| self.interval_below(of, threshold)))
+            .chain(volume.map(move |(window, _)| self.volume_below(window, threshold)))
+    }
+
+    /// Rule (a): a window holds more failures than the threshold explains.
+    fn odds_below(&self, window: Window, least: u64, threshold: f64) -> Finding {
+        let tally = self.tally(window);
+        // A window longer than the one judged on still holds an outage that is over; it counts
+        // only while the rate of now agrees, and not for an incident that has been resolved.
+        let fresh = self.well_for.is_none_or(|well_for| well_for >= window.span());
+        let current = self.is_within(window) || (self.is_low(threshold) && fresh);
+        let (against, needed) = (odds(tally.failed, tally.judged(), threshold), self.settings.odds);
+        let lack = match () {
+            () if tally.judged() < least => Some(Lack::TooFew { needed: least }),
+            () if against < needed => Some(Lack::Chance),
+            () if !current => Some(Lack::Over),
+            () => None,
+        };
+        Finding::new(Rule::Odds, window, tally, lack).measured(Measure::odds(against, needed))
     }
 
     /// The same by Wilson's interval.
-    fn interval_below(&self, threshold: f64) -> Option<Evidence> {
-        let (elastic, judged) = self.elastic()?;
-        let low = judged.rate()? < threshold;
-        INTERVALS.into_iter().find_map(|(window, z, least)| {
-            let tally = self.tally(window);
-            let current = window <= elastic || low;
-            let [_, upper] = wilson(tally.delivered, tally.judged(), z);
-            (current && tally.judged() >= least && upper < threshold)
-                .then(|| Evidence { z, ..self.evidence(Rule::Interval, window, threshold) })
-        })
+    fn interval_below(&self, of: (Window, f64, u64), threshold: f64) -> Finding {
+        let (window, z, least) = of;
+        let tally = self.tally(window);
+        let current = self.is_within(window) || self.is_low(threshold);
+        let [_, upper] = wilson(tally.delivered, tally.judged(), z);
+        let lack = match () {
+            () if tally.judged() < least => Some(Lack::TooFew { needed: least }),
+            () if upper >= threshold => Some(Lack::Chance),
+            () if !current => Some(Lack::Over),
+            () => None,
+        };
+        Finding::new(Rule::Interval, window, tally, lack).measured(Measure::Bound { upper, z })
+    }
+
+    /// Whether a window is no longer than the one that is judged on.
+    fn is_within(&self, window: Window) -> bool {
+        self.elastic().is_some_and(|(judged_on, _)| window <= judged_on)
+    }
+
+    /// Whether the rate of now is below the threshold.
+    fn is_low(&self, threshold: f64) -> bool {
+        self.elastic().is_some_and(|(_, judged)| judged.rate().is_some_and(|rate| rate < threshold))
     }
 
     /// Rule (d): the last minutes hold more failures than the threshold explains, even if everything
     /// that has not been heard of yet arrives.
     fn early_below(&self, threshold: f64) -> Option<Evidence> {
-        let telling = |early: &Early| early.odds(threshold) >= self.settings.early_odds;
-        let early = self.early.into_iter().flatten().find(telling)?;
+        let (index, _) = self.early(threshold).enumerate().find(|(_, finding)| finding.holds())?;
+        let early = self.early[index]?;
         let (rule, counters) = match early.span {
             Span::Latest => (Rule::Sudden, &self.view.sums.latest),
             Span::Quarter => (Rule::Early, &self.view.sums.recent),
@@ -178,109 +260,102 @@ impl<'a> Look<'a> {
         Some(Evidence { threshold, ..Evidence::new(rule, Window::Quarter, counts, self.now) })
     }
 
-    /// Rule (c), on one evaluation.
-    fn volume_below(&self, threshold: f64) -> Option<Evidence> {
-        let (window, tally) = self.elastic()?;
-        (tally.judged() >= self.settings.min_volume && tally.rate()? < threshold)
-            .then(|| self.evidence(Rule::Volume, window, threshold))
+    /// What either span says by rule (d), in their order; nothing where the rule is off.
+    fn early(&self, threshold: f64) -> impl Iterator<Item = Finding> {
+        let on = is_early_on(self.settings);
+        let spans = Span::ALL.into_iter().zip(self.early).filter(move |_| on);
+        spans.map(move |(span, early)| {
+            let rule = if span == Span::Latest { Rule::Sudden } else { Rule::Early };
+            let Some(early) = early else {
+                return Finding::new(rule, Window::Quarter, Tally::default(), Some(Lack::Unusual));
+            };
+            let (against, needed) = (early.odds(threshold), self.settings.early_odds);
+            let delivered = early.of.saturating_sub(early.failed);
+            let tally = Tally { delivered, failed: early.failed, seen: early.of };
+            let lack = (against < needed).then_some(Lack::Chance);
+            Finding::new(rule, Window::Quarter, tally, lack).measured(Measure::odds(against, needed))
+        })
     }
 
-    /// Rule (b): the plain rate of enough messages has stayed below the threshold, and over the next
-    /// longer window it lies there too, so that one unlucky hour is not enough.
-    fn persisted(&self, threshold: f64, since: &mut Option<Timestamp>) -> Option<Evidence> {
-        let below = |tally: Tally| tally.rate().is_some_and(|rate| rate < threshold);
-        let low = self
-            .elastic()
-            .filter(|(_, tally)| tally.judged() >= MANY && below(*tally))
-            .filter(|(window, _)| below(self.tally(window.longer())))
-            .filter(|_| self.settings.gate != Gate::Volume);
-        let Some((window, _)) = low else {
+    /// Rule (c), on one evaluation.
+    fn volume_below(&self, window: Window, threshold: f64) -> Finding {
+        let (tally, least) = (self.tally(window), self.settings.min_volume);
+        let lack = match tally.rate() {
+            _ if tally.judged() < least => Some(Lack::TooFew { needed: least }),
+            Some(rate) if rate < threshold => None,
+            Some(_) | None => Some(Lack::Above),
+        };
+        Finding::new(Rule::Volume, window, tally, lack)
+    }
+
+    /// Rule (b), over time: what [low](Self::low) says has been so for long enough.
+    fn persisted(&self, threshold: f64, since: &mut Option<Timestamp>) -> Option<Finding> {
+        let Some(low) = self.low(threshold).filter(Finding::holds) else {
             *since = None;
             return None;
         };
         let began = *since.get_or_insert(self.now);
-        (self.now.since(began) >= self.settings.persist_after)
-            .then(|| self.evidence(Rule::Persisted, window, threshold))
+        (self.now.since(began) >= self.settings.persist_after).then_some(low)
     }
 
-    fn evidence(&self, rule: Rule, window: Window, threshold: f64) -> Evidence {
-        Evidence { threshold, ..Evidence::new(rule, window, self.view.sums.window(window), self.now) }
+    /// Rule (b), on one evaluation: the plain rate of enough messages is below the threshold, and over
+    /// the next longer window it lies there too, so that one unlucky hour is not enough.
+    fn low(&self, threshold: f64) -> Option<Finding> {
+        let (window, tally) = self.elastic().filter(|_| self.settings.gate != Gate::Volume)?;
+        let below = |tally: Tally| tally.rate().is_some_and(|rate| rate < threshold);
+        let lack = match () {
+            () if tally.judged() < MANY => Some(Lack::TooFew { needed: MANY }),
+            () if !below(tally) => Some(Lack::Above),
+            () if !below(self.tally(window.longer())) => Some(Lack::LongerAbove),
+            () => None,
+        };
+        Some(Finding::new(Rule::Persisted, window, tally, lack))
+    }
+
+    fn evidence(&self, found: &Finding, threshold: f64) -> Evidence {
+        let proof = Evidence::new(found.rule, found.window, self.view.sums.window(found.window), self.now);
+        let z = if let Measure::Bound { z, .. } = found.measure { z } else { proof.z };
+        Evidence { threshold, z, ..proof }
     }
 
     /// Evidence that the band one better than the confirmed one has held for long enough.
     fn better(&self, next: &mut Standing) -> Option<Evidence> {
-        let Some(threshold) = next.band.begins_below(&self.settings.thresholds) else {
+        let threshold = next.band.begins_below(&self.settings.thresholds);
+        let (Some(threshold), Some((window, tally))) = (threshold, self.elastic()) else {
             next.recovering_since = None;
             return None;
         };
-        let Some((window, tally)) = self.elastic().filter(|_| !next.stale) else {
-            next.recovering_since = None;
-            return None;
-        };
-        let bad = Band::BAD.into_iter().position(|band| band == next.band);
-        let escalating = bad.is_some_and(|index| next.streaks[index] > 0);
-        if escalating || !self.is_above(threshold, tally) {
+        if self.hindrance(next, threshold).is_some() {
             next.recovering_since = None;
             return None;
         }
         let began = *next.recovering_since.get_or_insert(self.now);
         (self.now.since(began) >= self.settings.recover_after)
-            .then(|| self.evidence(Rule::Recovered, window, threshold))
+            .then(|| self.evidence(&Finding::new(Rule::Recovered, window, tally, None), threshold))
     }
 
-    /// Whether the rate lies surely, or clearly, above the threshold, and the last hour's too: an
-    /// hour that fell silent while bad must not be outweighed by the good hours before it. What has
-    /// not matured must agree, or an early alert would take itself back before the hour shows it.
-    fn is_above(&self, threshold: f64, tally: Tally) -> bool {
+    /// What keeps the band one better from being recovered to: the rate must lie surely, or clearly,
+    /// above the threshold, and the last hour's too: an hour that fell silent while bad must not be
+    /// outweighed by the good hours before it. What has not matured must agree, or an early alert
+    /// would take itself back before the hour shows it.
+    fn hindrance(&self, standing: &Standing, threshold: f64) -> Option<Hindrance> {
+        let bad = Band::BAD.into_iter().position(|band| band == standing.band);
+        let (_, tally) = match self.elastic() {
+            Some(judged) if !standing.stale => judged,
+            _ => return Some(Hindrance::Quiet),
+        };
         let [lower, _] = wilson(tally.delivered, tally.judged(), 1.0);
         let clearly = threshold + self.settings.recover_margin;
         let above = lower >= threshold || tally.rate().is_some_and(|rate| rate >= clearly);
-        let recent = self.tally(Window::Hour).rate();
         let early = self.early.into_iter().flatten().all(|early| early.at_most() >= threshold);
-        above && early && recent.is_some_and(|rate| rate >= threshold)
-    }
-}
-
-impl Standing {
-    /// Moves to a worse band.
-    fn fall(&mut self, band: Band, evidence: Evidence, relapse_within: Duration) -> Transition {
-        let (from, now) = (self.band, evidence.at);
-        (self.band, self.since, self.recovering_since) = (band, Some(now), None);
-        let open = from > Band::Healthy;
-        let relapse = self.resolved.take_if(|resolved| !open && now.since(resolved.at) <= relapse_within);
-        let change = match relapse {
-            _ if open => Change::Worsened,
-            Some(resolved) => {
-                (self.incident, self.worst) = (Some(resolved.incident), resolved.worst);
-                Change::Reopened
-            }
-            None => {
-                self.worst = Band::Unknown;
-                Change::Opened
-            }
-        };
-        let pings = band > self.worst;
-        self.worst = self.worst.max(band);
-        Transition { change, from, to: band, pings, evidence }
-    }
-
-    /// Moves one band up.
-    fn rise(&mut self, evidence: Evidence) -> Transition {
-        let (from, to, now) = (self.band, self.band.one_better(), evidence.at);
-        (self.band, self.since, self.recovering_since) = (to, Some(now), None);
-        if to > Band::Healthy {
-            return Transition { change: Change::Improved, from, to, pings: false, evidence };
+        let hour = self.tally(Window::Hour).rate().is_some_and(|rate| rate >= threshold);
+        match () {
+            () if bad.is_some_and(|index| standing.streaks[index] > 0) => Some(Hindrance::Escalating),
+            () if !above => Some(Hindrance::NotClear),
+            () if !early => Some(Hindrance::Early),
+            () if !hour => Some(Hindrance::Hour),
+            () => None,
         }
-        let worst = std::mem::take(&mut self.worst);
-        let incident = self.incident.take().unwrap_or_default();
-        self.resolved = Some(Resolved { incident, at: now, worst });
-        Transition { change: Change::Resolved, from, to, pings: false, evidence }
-    }
-
-    /// Forgets evidence for anything worse.
-    fn resume_escalation(&mut self) {
-        self.streaks = [0; 3];
-        self.below_since = [None; 3];
     }
 }
 
@@ -288,6 +363,7 @@ impl Standing {
 mod tests {
     use super::*;
     use crate::health::story::{Story, number};
+    use crate::health::{Change, Resolved};
 
     const NUMBER: &str = "+18005550100";
 

@@ -1,5 +1,7 @@
 //! Where a number stands in the alert policy, and the steps between. Pure; kept as JSON.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::band::Band;
@@ -52,6 +54,47 @@ impl Standing {
         self.streaks = [0; 3];
         self.below_since = [None; 3];
         self.recovering_since = None;
+    }
+
+    /// Moves to a worse band.
+    pub(super) fn fall(&mut self, band: Band, evidence: Evidence, relapse_within: Duration) -> Transition {
+        let (from, now) = (self.band, evidence.at);
+        (self.band, self.since, self.recovering_since) = (band, Some(now), None);
+        let open = from > Band::Healthy;
+        let relapse = self.resolved.take_if(|resolved| !open && now.since(resolved.at) <= relapse_within);
+        let change = match relapse {
+            _ if open => Change::Worsened,
+            Some(resolved) => {
+                (self.incident, self.worst) = (Some(resolved.incident), resolved.worst);
+                Change::Reopened
+            }
+            None => {
+                self.worst = Band::Unknown;
+                Change::Opened
+            }
+        };
+        let pings = band > self.worst;
+        self.worst = self.worst.max(band);
+        Transition { change, from, to: band, pings, evidence }
+    }
+
+    /// Moves one band up.
+    pub(super) fn rise(&mut self, evidence: Evidence) -> Transition {
+        let (from, to, now) = (self.band, self.band.one_better(), evidence.at);
+        (self.band, self.since, self.recovering_since) = (to, Some(now), None);
+        if to > Band::Healthy {
+            return Transition { change: Change::Improved, from, to, pings: false, evidence };
+        }
+        let worst = std::mem::take(&mut self.worst);
+        let incident = self.incident.take().unwrap_or_default();
+        self.resolved = Some(Resolved { incident, at: now, worst });
+        Transition { change: Change::Resolved, from, to, pings: false, evidence }
+    }
+
+    /// Forgets evidence for anything worse.
+    pub(super) fn resume_escalation(&mut self) {
+        self.streaks = [0; 3];
+        self.below_since = [None; 3];
     }
 }
 
