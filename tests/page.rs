@@ -29,7 +29,9 @@ async fn a_browser_shows_numbers_bands_and_an_incident_and_reports_no_error() {
     let admin = format!("http://{}", daemon.admin_address());
     until_an_incident_opens(&admin).await;
 
-    let seen = look(format!("{admin}/")).await;
+    silence_the_brand(&admin).await;
+
+    let seen = look(format!("{admin}/#number/+18005550100")).await;
     let (dom, log) = (String::from_utf8_lossy(&seen.stdout), String::from_utf8_lossy(&seen.stderr));
     for expected in [
         ">ready<",
@@ -45,6 +47,12 @@ async fn a_browser_shows_numbers_bands_and_an_incident_and_reports_no_error() {
         "Critical · +1 800 555 0100",
         "Pause campaigns on this number",
         "(1) Sounder",
+        "Why · +1 800 555 0100",
+        "It alerts: critical is confirmed since",
+        "Nobody is called: ada silenced brand Acme until",
+        "critical: below 80.0 %",
+        "<strong>brand Acme</strong>",
+        ">Acknowledge</button>",
     ] {
         assert!(dom.contains(expected), "{expected} is not in the page:\n{dom}\n{log}");
     }
@@ -96,6 +104,12 @@ async fn until_an_incident_opens(admin: &str) {
         }
     };
     tokio::time::timeout(OPENS_WITHIN, opened).await.expect("no critical incident was opened in time");
+}
+
+async fn silence_the_brand(admin: &str) {
+    let asked = serde_json::json!({ "brand": "Acme", "for": "366d", "why": "a test", "by": "ada" });
+    let answer = reqwest::Client::new().post(format!("{admin}/api/v1/silences")).json(&asked).send().await;
+    assert_eq!(answer.unwrap().status(), 201);
 }
 
 /// What Chromium makes of the page after some seconds: the document, and on the error output

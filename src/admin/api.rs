@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::{Observer, Shared, account};
-use crate::alert::{Incident, title};
 use crate::event::{ListId, Number, Provider};
 use crate::health::{Report, Standing, report};
 use crate::ledger::Sink;
@@ -18,14 +17,14 @@ use crate::tally::Table;
 
 pub(super) type Answer = Result<Response, Problem>;
 
-fn observer(view: &Shared) -> Result<&Observer, Problem> {
+pub(super) fn observer(view: &Shared) -> Result<&Observer, Problem> {
     view.observer.as_ref().ok_or_else(|| {
         Problem::unavailable("this process only receives; ask one that runs with --role observe or all")
     })
 }
 
 /// The report of this moment, with everything applied before it.
-async fn report_now(view: &Shared) -> Result<Report, Problem> {
+pub(super) async fn report_now(view: &Shared) -> Result<Report, Problem> {
     let observer = observer(view)?;
     observer.store.refresh(&observer.mirror).await?;
     let registry = view.rails.registry.load_full();
@@ -87,50 +86,6 @@ pub(super) async fn provider(State(view): State<Shared>, Path(text): Path<String
     let health = named.and_then(|provider| made.providers.remove(&provider));
     let missing = || Problem::not_found("no connection of such a provider (twilio, infobip, cm, lime)");
     Ok(Json(health.ok_or_else(missing)?).into_response())
-}
-
-/// Which incidents are asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    open: Option<bool>,
-    limit: Option<usize>,
-}
-
-/// Incidents told at once, unless fewer are asked for.
-const INCIDENTS_MAX: usize = 500;
-
-/// `GET /api/v1/incidents[?open=true][&limit=100]`, newest first.
-pub(super) async fn incidents(State(view): State<Shared>, Query(which): Query<Which>) -> Answer {
-    let stored = observer(&view)?.store.load(Table::Incidents).await?;
-    let limit = which.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX);
-    // Ids are ULIDs: their order is the order of opening.
-    let incidents = stored.values().rev().filter_map(|bytes| serde_json::from_slice::<Incident>(bytes).ok());
-    let wanted = incidents.filter(|incident| which.open.is_none_or(|open| incident.is_open() == open));
-    let incidents: Vec<Titled> = wanted.take(limit).map(Titled::of).collect();
-    Ok(Json(json!({ "incidents": incidents })).into_response())
-}
-
-/// An incident and what it is called.
-#[derive(Serialize)]
-struct Titled {
-    title: String,
-    #[serde(flatten)]
-    incident: Incident,
-}
-
-impl Titled {
-    fn of(incident: Incident) -> Self {
-        Self { title: title(&incident), incident }
-    }
-}
-
-/// `GET /api/v1/incidents/{id}`
-pub(super) async fn incident(State(view): State<Shared>, Path(id): Path<String>) -> Answer {
-    let stored = observer(&view)?.store.load(Table::Incidents).await?;
-    let found = stored.get(&id).and_then(|bytes| serde_json::from_slice::<Incident>(bytes).ok());
-    let found = found.ok_or_else(|| Problem::not_found("no incident has this id"))?;
-    Ok(Json(Titled::of(found)).into_response())
 }
 
 /// Whose account is asked for.

@@ -3,11 +3,16 @@
 
 mod account;
 mod api;
+mod directory;
+mod explain;
 mod feedback;
 mod guard;
+mod incidents;
+mod openapi;
 mod problem;
 mod ready;
 mod sends;
+mod silences;
 
 use std::fmt;
 use std::io;
@@ -19,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -119,8 +124,16 @@ fn router(view: Shared) -> Router {
         .route("/api/v1/health/numbers/{number}", get(api::number))
         .route("/api/v1/health/lists/{list}", get(api::list))
         .route("/api/v1/health/providers/{provider}", get(api::provider))
-        .route("/api/v1/incidents", get(api::incidents))
-        .route("/api/v1/incidents/{id}", get(api::incident))
+        .route("/api/v1/explain/numbers/{number}", get(explain::number))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/explain", get(explain::incident))
+        .route("/api/v1/incidents/{id}/ack", post(incidents::acknowledge))
+        .route("/api/v1/lists", get(directory::lists))
+        .route("/api/v1/numbers", get(directory::numbers))
+        .route("/api/v1/silences", get(silences::list).post(silences::post))
+        .route("/api/v1/silences/{id}", delete(silences::delete))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/api/v1/ledger", get(api::ledger))
         .route("/api/v1/sends", post(sends::post).layer(DefaultBodyLimit::max(SENDS_BYTES_MAX)))
         .route("/api/v1/feedback", post(feedback::post))
@@ -138,9 +151,12 @@ fn router(view: Shared) -> Router {
         .with_state(view)
 }
 
-async fn guard_request(State(view): State<Shared>, request: Request, next: Next) -> Response {
+async fn guard_request(State(view): State<Shared>, mut request: Request, next: Next) -> Response {
     match guard::admit(&view.rails.registry.load().admin_tokens, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
         Err(refused) => refused.into_response(),
     }
 }

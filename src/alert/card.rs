@@ -14,7 +14,7 @@ use super::cause::label;
 use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
 use crate::clock::Timestamp;
 use crate::event::Number;
-use crate::health::{Band, Change, Evidence, Rule, Scope, odds};
+use crate::health::{Band, Change, Evidence, Rule, Scope, odds, percent};
 
 /// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
 const TITLE_MAX: usize = 256;
@@ -125,7 +125,7 @@ impl Card {
         if incident.is_open() {
             fields.push(("What to do", what_to_do(incident), Side::Alone));
         }
-        fields.push(("Timeline", timeline(&incident.timeline), Side::Alone));
+        fields.push(("Timeline", timeline(incident), Side::Alone));
         Self { title: title(incident), description: description(incident), fields, footer: footer(incident) }
     }
 
@@ -171,12 +171,12 @@ fn rate_field(incident: &Incident) -> String {
         first.window.title(),
         grouped(incident.pending),
         grouped(first.counts.unreported),
-        last_step(&incident.evidence),
+        proof(&incident.evidence),
     )
 }
 
-/// What proved the step, as a sentence.
-fn last_step(proof: &Evidence) -> String {
+/// What proved an incident's last step, as a sentence.
+pub fn proof(proof: &Evidence) -> String {
     let (rate, threshold) = (rate_over(proof), percent(proof.threshold));
     let judged = grouped(proof.counts.judged());
     match proof.rule {
@@ -300,8 +300,8 @@ fn what_to_do(incident: &Incident) -> String {
     }
 }
 
-fn timeline(entries: &[TimelineEntry]) -> String {
-    let skipped = entries.len().saturating_sub(STEPS_SHOWN);
+fn timeline(incident: &Incident) -> String {
+    let skipped = incident.timeline.len().saturating_sub(STEPS_SHOWN);
     let line = |entry: &TimelineEntry| {
         let what = match entry.change {
             Change::Opened => "opened as",
@@ -312,7 +312,9 @@ fn timeline(entries: &[TimelineEntry]) -> String {
         };
         format!("{} {what} {} at {} %", relative(entry.at), entry.band.name(), percent(entry.rate))
     };
-    entries.iter().skip(skipped).map(line).collect::<Vec<_>>().join("\n")
+    let seen = incident.acknowledged.iter();
+    let seen = seen.map(|seen| format!("{} acknowledged by {}", relative(seen.at), plain(&seen.by)));
+    incident.timeline.iter().skip(skipped).map(line).chain(seen).collect::<Vec<_>>().join("\n")
 }
 
 fn footer(incident: &Incident) -> String {
@@ -321,6 +323,7 @@ fn footer(incident: &Incident) -> String {
 
 fn colour(incident: &Incident) -> u32 {
     match (incident.is_open(), incident.stale, incident.band) {
+        (true, ..) if incident.acknowledged.is_some() => 0x34_98DB,
         (false, ..) => 0x2E_CC71,
         (true, true, _) | (true, false, Band::Unknown) => 0x95_A5A6,
         (true, false, Band::Healthy) => 0x2E_CC71,
@@ -336,11 +339,6 @@ fn lines<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
         text.push(format!("+{} more", items.len() - LINES_SHOWN));
     }
     text.join("\n")
-}
-
-/// One decimal, rounded down towards the worse so that 94.96 never reads as 95.0.
-fn percent(share: f64) -> String {
-    format!("{:.1}", (share * 1000.0 + 1e-9).floor() / 10.0)
 }
 
 /// How Discord shows a time, relative to the reader's now.

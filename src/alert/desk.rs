@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::documents::{Documents, delete, put, read};
-use super::incident::{Incident, Posted};
+use super::incident::{Acknowledgement, Incident, Posted};
 use super::outbox::{Action, Entry, Outbox, key, posted_key};
 use crate::clock::Timestamp;
 use crate::config::Health;
@@ -63,6 +63,7 @@ struct Draft {
     entries: Vec<(Action, String)>,
     steps: Vec<Step>,
     gone: Vec<String>,
+    noted: Vec<String>,
 }
 
 impl<D: Documents> Desk<D> {
@@ -120,6 +121,7 @@ impl<D: Documents> Desk<D> {
         let mut draft = Draft::default();
         if self.held.is_none() {
             self.fetch_posted(&mut draft).await?;
+            self.fetch_acknowledged(&mut draft).await?;
             for number in found.numbers.values() {
                 self.judge(number, (registry, settings), now, &mut draft);
             }
@@ -251,6 +253,21 @@ impl<D: Documents> Desk<D> {
         Ok(())
     }
 
+    /// Notes who has taken an incident on since, and says so on its card.
+    async fn fetch_acknowledged(&self, draft: &mut Draft) -> Result<(), Error> {
+        let acknowledged = load::<Acknowledgement>(&self.documents, Table::Acknowledged).await?;
+        for (id, acknowledgement) in acknowledged {
+            let known = draft.incidents.get(&id).or_else(|| self.incidents.get(&id));
+            if let Some(incident) = known.filter(|incident| incident.is_open()).cloned() {
+                let incident = Incident { acknowledged: Some(acknowledgement), ..incident };
+                draft.incidents.insert(id.clone(), incident);
+                draft.entries.push((Action::Edit, id.clone()));
+            }
+            draft.noted.push(id);
+        }
+        Ok(())
+    }
+
     /// Writes everything in one step, and only then believes it.
     async fn save(&mut self, draft: &mut Draft, now: Timestamp) -> Result<(), Error> {
         let mut puts: Vec<Put> = Vec::new();
@@ -266,6 +283,7 @@ impl<D: Documents> Desk<D> {
             puts.push(put(Table::Outbox, &key(now, place, rand::random()), &entry)?);
         }
         puts.extend(draft.gone.iter().map(|name| delete(Table::Standings, name)));
+        puts.extend(draft.noted.iter().map(|id| delete(Table::Acknowledged, id)));
         let over = |incident: &&Incident| incident.resolved.is_some_and(|at| now.since(at) > HOURS_KEPT);
         let old: Vec<_> = self.incidents.values().filter(over).map(|incident| incident.id.clone()).collect();
         for id in &old {
@@ -359,6 +377,31 @@ mod tests {
         let view = &evaluation.report.numbers[&number(NUMBER)];
         assert_eq!(view.incident.as_ref(), Some(&evaluation.open[0].id));
         assert!(view.since.is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_an_incident_on_is_named_on_its_card_until_it_gets_worse() {
+        let (memory, mut story) = (Memory::default(), sick());
+        let mut desk = Desk::open(memory.clone()).await.unwrap();
+        let open = until_a_step(&mut desk, &mut story).await.open[0].clone();
+        let acknowledged = Acknowledgement { by: "ada".into(), at: story.now };
+        let puts = ["nobody's", &open.id].map(|id| put(Table::Acknowledged, id, &acknowledged).unwrap());
+        memory.save(puts.to_vec()).await.unwrap();
+        let before = actions(&memory).len();
+        let evaluation = look(&mut desk, &mut story).await.unwrap();
+        assert_eq!(evaluation.open[0].acknowledged, Some(acknowledged));
+        assert_eq!(actions(&memory)[before..], [Action::Edit]);
+        assert_eq!(memory.keys(Table::Acknowledged), [""; 0]);
+        let worse = Transition {
+            change: Change::Worsened,
+            from: Band::Degraded,
+            to: Band::Critical,
+            pings: true,
+            evidence: open.evidence.clone(),
+        };
+        let mut incident = evaluation.open[0].clone();
+        incident.step(&worse);
+        assert_eq!(incident.acknowledged, None);
     }
 
     #[tokio::test]

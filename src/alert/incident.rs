@@ -58,10 +58,22 @@ pub struct Incident {
     pub legs: Vec<LegLine>,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+    /// Who has taken it on, if anybody has since it was at its worst.
+    #[serde(default)]
+    pub acknowledged: Option<Acknowledgement>,
     /// When its card was last asked to be posted or edited.
     pub told: Timestamp,
     /// Its card on Discord.
     pub discord: Option<Posted>,
+}
+
+/// That somebody has taken an incident on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A message on Discord.
@@ -136,6 +148,7 @@ impl Incident {
             lists: Vec::new(),
             legs: Vec::new(),
             timeline: Vec::new(),
+            acknowledged: None,
             told: now,
             discord: None,
         };
@@ -150,6 +163,10 @@ impl Incident {
         (self.band, self.changed) = (transition.to, now);
         self.worst = self.worst.max(transition.to);
         self.resolved = (transition.change == Change::Resolved).then_some(now);
+        if transition.pings {
+            // What people are called for anew, nobody has taken on yet.
+            self.acknowledged = None;
+        }
         self.evidence = transition.evidence.clone();
         if self.timeline.len() == TIMELINE_MAX {
             // How it began is worth more than what came second.

@@ -14,11 +14,11 @@ mod dispatcher;
 mod backup;
 
 pub use backup::{Backup, LOOK_EVERY};
-pub use card::{minimal, ping, render, title};
+pub use card::{minimal, ping, proof, render, title};
 pub use cause::{Cause, advice};
 pub use desk::{Desk, Evaluation, Step};
 pub use discord::{Answer, Call, Discord, Transport, Unfit};
 pub use dispatcher::{Dispatcher, Status};
 pub use documents::{Documents, Fenced, incidents};
-pub use incident::{Incident, LegLine, ListLine, Posted, TimelineEntry};
+pub use incident::{Acknowledgement, Incident, LegLine, ListLine, Posted, TimelineEntry};
 pub use outbox::{Action, Entry};

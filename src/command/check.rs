@@ -4,10 +4,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use super::client::{AdminArgs, Client};
 use super::url::{TWILIO_RETRIES, callback, placeholder};
 use super::{Failure, Global, account, output};
 use crate::alert::Discord;
-use crate::config::{self, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind};
+use crate::config::{
+    self, AdminRole, Config, Connection, Mistakes, PrivacyKey, Source, StateKind, StreamKind,
+};
 use crate::publish;
 use crate::receive;
 use crate::tally::Store;
@@ -81,6 +84,9 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     }
     match args.online {
         true => {
+            for advice in settles(global).await {
+                output::complain(&advice);
+            }
             let accounts = accounts(&config).await;
             contact(&config, PROBES, accounts).await
         }
@@ -94,6 +100,14 @@ fn refuse(mistakes: Mistakes, global: &Global) -> Result<(), Failure> {
         output::json(&mistakes)?;
     }
     Err(mistakes.into())
+}
+
+/// What the daemon of this configuration, if it runs, has seen of how long receipts take.
+async fn settles(global: &Global) -> Vec<String> {
+    let Ok(client) = Client::new(&AdminArgs::default(), global, AdminRole::Read) else { return Vec::new() };
+    let Ok(health) = client.get("/api/v1/health").await else { return Vec::new() };
+    let providers = health["providers"].as_object().into_iter().flatten();
+    providers.filter_map(|(_, provider)| Some(provider["settle"]["sentence"].as_str()?.to_owned())).collect()
 }
 
 /// What the APIs of the providers say of each account that has credentials.

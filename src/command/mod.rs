@@ -3,13 +3,19 @@
 
 pub mod account;
 pub mod check;
+pub mod client;
 pub mod demo;
+pub mod directory;
+pub mod explain;
 pub mod explain_code;
+pub mod feedback;
+pub mod incidents;
 pub mod output;
 pub mod replay;
 pub mod schema;
 pub mod secret;
 pub mod serve;
+pub mod silence;
 pub mod simulate;
 pub mod simulate_health;
 pub mod url;
@@ -74,6 +80,20 @@ pub enum Command {
     Check(check::Args),
     /// Print the URL to give a connection's provider, with its path secret
     Url(url::Args),
+    /// Say why a number or an incident alerts, or why it does not
+    Explain(explain::Args),
+    /// List what is wrong
+    Incidents(incidents::Args),
+    /// Acknowledge an incident: nobody is reminded of it any more
+    Ack(incidents::Ack),
+    /// Keep people from being called about something
+    Silence(silence::Args),
+    /// Report a complaint or a carrier's notice that came by e-mail or ticket
+    Feedback(feedback::Args),
+    /// List the sending lists, with their bands
+    Lists(directory::Args),
+    /// List the sending numbers, with their bands
+    Numbers(directory::Args),
     /// Say what a provider's status or error code means
     ExplainCode(explain_code::Args),
     /// Print the JSON Schema of the events
@@ -184,6 +204,13 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Replay(args)) => replay::run(args, global).await,
         Some(Command::Check(args)) => check::run(args, global).await,
         Some(Command::Url(args)) => url::run(args, global),
+        Some(Command::Explain(args)) => explain::run(&args, global).await,
+        Some(Command::Incidents(args)) => incidents::run(&args, global).await,
+        Some(Command::Ack(args)) => incidents::acknowledge(&args, global).await,
+        Some(Command::Silence(args)) => silence::run(&args, global).await,
+        Some(Command::Feedback(args)) => feedback::run(&args, global).await,
+        Some(Command::Lists(args)) => directory::lists(&args, global).await,
+        Some(Command::Numbers(args)) => directory::numbers(&args, global).await,
         Some(Command::ExplainCode(args)) => explain_code::run(&args, global),
         Some(Command::Schema(args)) => schema::run(args, global),
         Some(Command::Secret(args)) => secret::run(args, global),

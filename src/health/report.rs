@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::response::{Complaints, OptOuts};
+use super::settle::Settle;
 use super::standing::Standing;
 use super::sums::Sums;
 use super::view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};
@@ -206,7 +207,7 @@ impl Frame<'_> {
     }
 
     fn provider(&self, provider: Provider, sums: Box<Sums>) -> ProviderView {
-        ProviderView { provider, view: self.view(sums) }
+        ProviderView { settle: Settle::of(&sums, provider, self.settings), provider, view: self.view(sums) }
     }
 
     fn connection(&self, connection: ConnectionId, gathered: OfConnection) -> ConnectionView {

@@ -148,7 +148,7 @@ mod tests {
         let of = || Silenced::Number { number: number("+18005550100") };
         let concern = Concern { number: Some(number("+18005550100")), ..Concern::default() };
         let all = [silence(of(), 5), silence(of(), 9), silence(of(), 7)];
-        let found = |minutes| silenced(&all, &concern, NOW.plus(Duration::from_secs(60 * minutes)));
+        let found = |minutes: u64| silenced(&all, &concern, NOW.plus(Duration::from_secs(60 * minutes)));
         assert_eq!(found(0).map(|silence| silence.id.as_str()), Some("9"));
         assert_eq!(found(9), None);
         assert_eq!(

@@ -254,8 +254,11 @@ impl BandVerdict {
                 self.evaluations, self.evaluations_needed
             );
         }
-        let nearest = self.findings.iter().max_by(|a, b| a.nearness().total_cmp(&b.nearness()));
-        nearest.map_or_else(|| "no rule looks at it".to_owned(), |found| found.sentence(self.threshold))
+        let (waiting, others): (Vec<&Finding>, Vec<&Finding>) =
+            self.findings.iter().partition(|found| matches!(found.lack, Some(Lack::NotYet { .. })));
+        let nearest = others.into_iter().max_by(|a, b| a.nearness().total_cmp(&b.nearness()));
+        let said = nearest.into_iter().chain(waiting).map(|found| found.sentence(self.threshold));
+        said.collect::<Vec<_>>().join("; and ")
     }
 }
 
@@ -339,11 +342,15 @@ impl Recovery {
 
 /// Odds in a number that can be read.
 fn told(odds: f64) -> String {
-    if odds < 10.0 { format!("{odds:.1}") } else { format!("{odds:.0}") }
+    match odds {
+        ..10.0 => format!("{odds:.1}"),
+        10.0..1e6 => format!("{odds:.0}"),
+        _ => "over a million".to_owned(),
+    }
 }
 
 /// One decimal, rounded down towards the worse so that 94.96 never reads as 95.0.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1}", (share * 1000.0 + 1e-9).floor() / 10.0)
 }
 
@@ -390,11 +397,11 @@ mod tests {
                 94,
                 6,
                 1,
-                "but 6 of 100 failed over 1h; at a true 95.0 % the odds against that are 1.1 to 1, and 20 to 1 are asked for: chance explains it.",
+                "chance explains it; and the rate over 1h has been below 95.0 % since 2026-11-23T10:00:00.000Z, and 60 min are asked for.",
             ),
             (88, 12, 1, "but the evidence has held on 1 of 3 evaluations in a row (12 of 100 failed over 1h"),
             (3, 7, 1, "It does not alert: nothing was judged within the last hour"),
-            (80, 20, 4, "It alerts: watch is confirmed since 2026-11-23T10:00:00"),
+            (80, 20, 4, "It alerts: degraded is confirmed since 2026-11-23T10:00:00"),
         ] {
             let sentence = after(&story(good, bad), evaluations).sentence();
             assert!(sentence.contains(said), "{good}/{bad}: {sentence}");

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::band::Band;
 use super::rate::{Counts, SHOWN_Z};
 use super::response::{Complaints, OptOuts};
+use super::settle::Settle;
 use super::sums::{Sums, Window};
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus, Purpose};
@@ -205,6 +206,8 @@ pub struct ListView {
 pub struct ProviderView {
     /// The provider.
     pub provider: Provider,
+    /// How long its cohorts wait, and whether that fits its receipts.
+    pub settle: Settle,
     /// Its rate and counts.
     #[serde(flatten)]
     pub view: View,

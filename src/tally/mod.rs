@@ -128,6 +128,8 @@ pub enum Table {
     Preferences,
     /// What of the other tables was published, by topic and key.
     Announced,
+    /// Who has taken an incident on, by the incident's id, until whoever evaluates has noted it there.
+    Acknowledged,
 }
 
 impl Table {
@@ -140,6 +142,7 @@ impl Table {
             Self::Silences => "silences",
             Self::Preferences => "preferences",
             Self::Announced => "announced",
+            Self::Acknowledged => "acknowledged",
         }
     }
 }

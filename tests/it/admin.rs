@@ -4,7 +4,7 @@
 use crate::harness::{Child, Fate, Setting, TWILIO_NUMBER, cm, eventually, infobip, leaks, lime, twilio};
 
 /// A daemon that has been told good and bad news by every provider, and has an incident.
-async fn busy_daemon(setting: &Setting) -> Child {
+pub(crate) async fn busy_daemon(setting: &Setting) -> Child {
     let daemon = setting.serve().await;
     for webhook in [
         twilio("1", Fate::Filtered),

@@ -11,6 +11,7 @@ mod loss;
 mod replay;
 mod story;
 mod sends;
+mod shell;
 mod stream;
 mod outage;
 mod overload;

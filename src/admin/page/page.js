@@ -12,6 +12,8 @@ const trends = new Map();
 let token = sessionStorage.getItem("sounder-token") || "";
 let thresholds = [0.95, 0.9, 0.8];
 let discordHere = false;
+// What is being explained: a path of the API, and what it is called.
+let asked = null;
 
 const byId = (id) => document.getElementById(id);
 
@@ -32,6 +34,13 @@ async function get(path) {
   const response = await fetch(path, { headers, cache: "no-store" });
   if (response.status === 401 || response.status === 403) throw new Error("token");
   return response.ok ? response.json() : null;
+}
+
+// Changes something. What the API refuses is thrown as its sentence.
+async function send(method, path, body) {
+  const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const response = await fetch(path, { method, headers, body: body ? JSON.stringify(body) : undefined });
+  if (!response.ok) throw new Error((await response.json()).detail);
 }
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${(Math.floor(share * 1000 + 1e-6) / 10).toFixed(1)} %`);
@@ -104,6 +113,31 @@ function trend(points, band) {
   return svg;
 }
 
+function button(text, className, press) {
+  const made = element("button", className, text);
+  made.type = "button";
+  made.addEventListener("click", press);
+  return made;
+}
+
+// What the page's address asks about: `#number/+18005550100` or `#incident/01J…`, as a card links to it.
+function askedFor() {
+  const [, what, which] = /^#(number|incident)\/(.+)$/.exec(decodeURIComponent(location.hash)) || [];
+  if (!what) return null;
+  return what === "number"
+    ? { path: `/api/v1/explain/numbers/${encodeURIComponent(which)}`, title: pretty(which) }
+    : { path: `/api/v1/incidents/${encodeURIComponent(which)}/explain`, title: null };
+}
+
+function explain(what, which) {
+  history.replaceState(null, "", `#${what}/${which}`);
+  asked = askedFor();
+  showWhy().then(() => {
+    byId("why").scrollIntoView({ block: "nearest" });
+    byId("why").focus({ preventScroll: true });
+  }, () => {});
+}
+
 function bandPill(band) {
   return element("span", `pill ${band}`, spaced(band));
 }
@@ -112,7 +146,7 @@ function numberRow(data) {
   const { health, points, incident, names, at } = data;
   const row = element("tr");
   row.setAttribute("role", "row");
-  const labels = [...document.querySelectorAll("thead th")].map((th) => th.textContent);
+  const labels = [...document.querySelectorAll("#numbers-title ~ .scroll thead th")].map((th) => th.textContent);
   const cell = (className, ...content) => {
     const made = element("td", className, ...content);
     made.setAttribute("role", "cell");
@@ -120,7 +154,9 @@ function numberRow(data) {
     row.append(made);
   };
   const note = [KINDS[health.kind] || spaced(health.kind), health.status === "active" ? null : health.status, health.registered ? null : "not configured"];
-  cell("number", pretty(health.number), element("small", "", note.filter(Boolean).join(" · ")));
+  const why = button(pretty(health.number), "why", () => explain("number", health.number));
+  why.title = "Why it alerts, or why it does not";
+  cell("number", why, element("small", "", note.filter(Boolean).join(" · ")));
   const since = element("small", "", health.since ? `since ${when(health.since, at)}` : "\u00a0");
   if (incident) since.append(" · ", element("strong", incident.band, `incident: ${spaced(incident.band)}`));
   cell("band", bandPill(health.band), since);
@@ -131,6 +167,9 @@ function numberRow(data) {
   cell("n", percent(health.windows["15m"].rate));
   cell("n", count(health.pending));
   cell("n", count(health.unreported));
+  cell("n", count(health.totals.blocked));
+  const optouts = (health.optouts || {})["24h"];
+  cell("n", optouts && optouts.count ? `${count(optouts.count)} (${percent(optouts.rate)})` : "0");
   cell("", trend(points, health.band));
   const legs = health.legs.map((leg) => {
     const twins = health.legs.filter((other) => other.provider === leg.provider).length > 1;
@@ -152,6 +191,7 @@ function providerTile({ view, connections }) {
     element("p", "muted", `${spaced(view.band)} · ${judged(view) ? `${count(judged(view))} over ${span(view.window)}` : "nothing judged yet"}`),
     element("p", "muted", `${count(view.pending)} pending`),
   );
+  if (view.settle && view.settle.sentence) tile.append(element("p", "muted", view.settle.sentence));
   for (const connection of connections) {
     const nobodys = judged(connection.unattributed) + connection.unattributed.pending;
     const note = nobodys ? `, ${count(nobodys)} of an unknown number` : "";
@@ -174,7 +214,12 @@ function incidentCard({ incident, at }) {
   const steps = incident.timeline.map((step) => `${when(step.at, at)} ${step.change}: ${spaced(step.band)} at ${percent(step.rate)}`);
   card.append(element("p", "muted", steps.join("\n")));
   const lasted = open ? `open for ${age(incident.opened, at)}` : `resolved ${when(incident.resolved, at)}, after ${age(incident.opened, incident.resolved)}`;
-  card.append(element("p", "muted", `${lasted} · worst: ${spaced(incident.worst)} · ${incident.id}`));
+  if (incident.acknowledged) card.append(element("p", "muted", `acknowledged by ${incident.acknowledged.by}, ${when(incident.acknowledged.at, at)}`));
+  const actions = element("div", "actions", button("Why", "", () => explain("incident", incident.id)));
+  if (open && !incident.acknowledged) {
+    actions.append(button("Acknowledge", "", () => send("POST", `/api/v1/incidents/${incident.id}/ack`, {}).then(refresh, (error) => write(byId("silence-refused"), error.message))));
+  }
+  card.append(element("p", "muted", `${lasted} · worst: ${spaced(incident.worst)} · ${incident.id}`), actions);
   return card;
 }
 
@@ -220,8 +265,9 @@ function showReadiness(ready) {
 
 function showLedger(ledger) {
   byId("ledger").className = `pill ${ledger.balanced ? "ok" : "bad"}`;
+  const late = ledger.consumed && ledger.consumed.late ? ` · ${count(ledger.consumed.late)} late` : "";
   const books = ledger.balanced ? "ledger balanced" : "ledger out of balance";
-  write(byId("ledger"), `${count(ledger.webhooks.accepted)} webhooks · lag ${count(ledger.lag)} · ${books}`);
+  write(byId("ledger"), `${count(ledger.webhooks.accepted)} webhooks · lag ${count(ledger.lag)}${late} · ${books}`);
 }
 
 function showHealth(health, incidents) {
@@ -238,7 +284,7 @@ function showHealth(health, incidents) {
   });
   draw(byId("numbers"), rows, numberRow, () => {
     const cell = element("td", "muted", "nothing received yet");
-    cell.colSpan = 12;
+    cell.colSpan = 14;
     return element("tr", "", cell);
   });
   const connections = Object.values(health.connections);
@@ -259,13 +305,87 @@ function showIncidents(incidents, at) {
   document.title = open ? `(${open}) Sounder` : "Sounder";
 }
 
+const LACKS = {
+  chance: "chance explains it",
+  above: "not below",
+  longer_above: "not below over the next longer window",
+  over: "it is over",
+  unusual: "more traffic than usual: waits until it matures",
+  quiet: "nothing judged within the hour",
+};
+
+// What a rule is short of; null where it holds.
+function lack(found) {
+  if (found === null) return "holds";
+  if (typeof found === "string") return LACKS[found] || spaced(found);
+  if (found.too_few) return `too few: ${found.too_few.needed} are asked for`;
+  if (found.not_yet) return `since ${found.not_yet.since.slice(11, 16)}, ${found.not_yet.needed_minutes} min are asked for`;
+  return Object.keys(found).map(spaced).join(", ");
+}
+
+function bandCard({ verdict }) {
+  const state = verdict.is_confirmed ? "confirmed" : `${verdict.evaluations} of ${verdict.evaluations_needed} evaluations in a row`;
+  const card = element("div", `card ${verdict.is_confirmed ? verdict.band : ""}`, element("h3", "", `${spaced(verdict.band)}: below ${percent(verdict.threshold)}`), element("p", "muted", state));
+  const head = element("tr", "", ...["Rule", "Over", "Failed", "Measure", ""].map((text) => element("th", "", text)));
+  const rows = verdict.findings.map((found) => {
+    const measure = found.odds !== undefined ? `odds ${found.odds > 1e6 ? "> 1,000,000" : found.odds.toFixed(found.odds < 10 ? 1 : 0)} of ${found.odds_needed}` : found.upper !== undefined ? `up to ${percent(found.upper)}` : "";
+    const over = found.rule === "sudden" ? "5 min" : span(found.window);
+    const cells = [found.rule, over, `${count(found.failed)} of ${count(found.judged)}`, measure, lack(found.lack)];
+    return element("tr", "", ...cells.map((text) => element("td", "", text)));
+  });
+  card.append(element("table", "", element("thead", "", head), element("tbody", "", ...rows)));
+  return card;
+}
+
+// Why something alerts, or why it does not; again with every look, as long as it is open.
+async function showWhy() {
+  const found = asked ? await get(asked.path) : null;
+  byId("why").hidden = !found;
+  if (!found) return;
+  write(byId("why-title"), `Why · ${asked.title || found.title}`);
+  const now = found.because ? found.now : found;
+  const said = [...(found.because ? [found.because] : []), ...(now ? now.sentences : [])];
+  draw(byId("why-said"), said.map((sentence, i) => [i, sentence]), (sentence) => element("p", "", sentence), () => element("p", "muted", "nothing is known"));
+  const bands = now ? now.verdict.bands : [];
+  draw(byId("why-bands"), bands.map((verdict) => [verdict.band, { verdict }]), bandCard, () => element("p", "muted", ""));
+}
+
+function silenceLine({ silence, at }) {
+  const of = silence[silence.scope];
+  const line = element("li", "", element("strong", "", silence.scope === "number" ? pretty(of) : `${silence.scope} ${PROVIDERS[of] || of}`),
+    element("span", "", `until ${when(silence.until, at)}, by ${silence.by}: ${silence.why}`));
+  line.append(button("End", "", () => send("DELETE", `/api/v1/silences/${silence.id}`).then(refresh, (error) => write(byId("silence-refused"), error.message))));
+  return line;
+}
+
+// What can be silenced, as suggestions for the chosen scope.
+function suggest(health) {
+  const lists = Object.values(health.lists);
+  const known = {
+    number: Object.keys(health.numbers),
+    list: lists.map((list) => list.list),
+    brand: [...new Set(lists.map((list) => list.brand).filter(Boolean))],
+    provider: Object.keys(health.providers),
+  }[byId("silence-scope").value];
+  draw(byId("silence-known"), known.slice(0, 500).map((value) => [value, value]), (value) => Object.assign(element("option"), { value }), () => element("option"));
+}
+
+function showSilences(told, health) {
+  byId("silences-section").hidden = false;
+  const at = health.at.slice(0, 10);
+  draw(byId("silences"), told.silences.map((silence) => [silence.id, { silence, at }]), silenceLine,
+    () => element("li", "muted", "none: everybody is called about everything"));
+  suggest(health);
+}
+
 async function refresh() {
   const ready = await fetch("/readyz", { cache: "no-store" });
   showReadiness(await ready.json());
-  const [health, incidents, ledger, discord] = await Promise.all([
+  const [health, incidents, ledger, silences, discord] = await Promise.all([
     get("/api/v1/health"),
     get("/api/v1/incidents?limit=100"),
     get("/api/v1/ledger"),
+    get("/api/v1/silences"),
     // Asked only where health says it is: a 404 would be an error in the browser's console.
     discordHere ? get("/api/v1/discord/messages") : null,
   ]);
@@ -276,6 +396,8 @@ async function refresh() {
     discordHere = health.discord_stand_in;
     showHealth(health, known);
     showIncidents(known, health.at);
+    if (silences) showSilences(silences, health);
+    await showWhy();
   }
   byId("discord-section").hidden = !discord;
   if (discord) {
@@ -310,4 +432,27 @@ byId("login").addEventListener("submit", (event) => {
   refresh().catch(() => write(byId("refused"), "this token is not accepted"));
 });
 
+byId("why-close").addEventListener("click", () => {
+  asked = null;
+  byId("why").hidden = true;
+  history.replaceState(null, "", location.pathname);
+});
+
+addEventListener("hashchange", () => {
+  asked = askedFor();
+  showWhy().catch(() => {});
+});
+
+byId("silence-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const by = byId("silence-by").value;
+  const body = { [byId("silence-scope").value]: byId("silence-of").value, for: byId("silence-for").value, why: byId("silence-why").value, ...(by ? { by } : {}) };
+  send("POST", "/api/v1/silences", body).then(() => {
+    write(byId("silence-refused"), "");
+    byId("silence-of").value = byId("silence-why").value = "";
+    return refresh();
+  }).catch((error) => write(byId("silence-refused"), error.message));
+});
+
+asked = askedFor();
 loop();
