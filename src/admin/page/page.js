@@ -183,7 +183,7 @@ function numberRow(data) {
   return row;
 }
 
-function providerTile({ view, connections }) {
+function providerTile({ view, connections, incident }) {
   const tile = element("li", `tile ${view.band}`);
   tile.append(
     element("h3", "", PROVIDERS[view.provider] || view.provider),
@@ -191,6 +191,7 @@ function providerTile({ view, connections }) {
     element("p", "muted", `${spaced(view.band)} · ${judged(view) ? `${count(judged(view))} over ${span(view.window)}` : "nothing judged yet"}`),
     element("p", "muted", `${count(view.pending)} pending`),
   );
+  if (incident) tile.append(element("p", "", element("strong", incident.band, `incident: ${spaced(incident.band)}`)));
   if (view.settle && view.settle.sentence) tile.append(element("p", "muted", view.settle.sentence));
   for (const connection of connections) {
     const nobodys = judged(connection.unattributed) + connection.unattributed.pending;
@@ -205,10 +206,15 @@ const evidence = (found) => `${percent(found.rate)} (${interval(found.interval)}
 function incidentCard({ incident, at }) {
   const open = !incident.resolved;
   const card = element("li", `card ${open ? incident.band : "resolved"}`);
-  card.append(element("h3", "", incident.title || pretty(incident.number)));
+  card.append(element("h3", "", incident.title));
   // The lower one first: it is the one that agrees with the band.
   const rates = [incident.current, incident.beside].filter(Boolean).sort((a, b) => a.rate - b.rate).map(evidence);
   if (open) card.append(element("p", "", rates.join("\n")));
+  // What else is wrong beside the rate, or instead of it; and whom a provider's incident is about.
+  for (const signal of incident.signals || []) card.append(element("p", signal.band, signal.sentence));
+  const worst = (incident.numbers || []).map((line) => `${pretty(line.number)} ${percent(line.rate)}, ${count(line.failed)} failed`);
+  if (worst.length) card.append(element("p", "", [...worst, ...(incident.numbers_more ? [`and ${count(incident.numbers_more)} more`] : [])].join("\n")));
+  if (incident.part_of) card.append(element("p", "muted", `part of what is wrong with ${PROVIDERS[incident.part_of] || incident.part_of}`));
   if (incident.cause && incident.cause.sentence) card.append(element("p", "", `${open ? "" : "It had been: "}${incident.cause.sentence}`));
   if (open && incident.advice) card.append(element("p", "", element("strong", "", "What to do: "), incident.advice));
   const steps = incident.timeline.map((step) => `${when(step.at, at)} ${step.change}: ${spaced(step.band)} at ${percent(step.rate)}`);
@@ -279,7 +285,7 @@ function showHealth(health, incidents) {
   const names = Object.fromEntries(Object.values(health.lists).map((list) => [list.list, list.name]));
   const rows = Object.values(health.numbers).map((number) => {
     const points = [...remember(number.number, number.rate)];
-    const incident = incidents.find((known) => !known.resolved && known.number === number.number);
+    const incident = incidents.find((known) => !known.resolved && !known.part_of && known.number === number.number);
     return [number.number, { health: number, points, incident, names, at: health.at.slice(0, 10) }];
   });
   draw(byId("numbers"), rows, numberRow, () => {
@@ -290,7 +296,10 @@ function showHealth(health, incidents) {
   const connections = Object.values(health.connections);
   const providers = Object.values(health.providers).map((view) => {
     const own = connections.filter((connection) => connection.provider === view.provider);
-    return [view.provider, { view, connections: own }];
+    const ids = own.map((connection) => connection.connection);
+    const its = (known) => (known.scope === "provider" && known.provider === view.provider) || (known.scope === "connection" && ids.includes(known.connection));
+    const incident = incidents.find((known) => !known.resolved && its(known));
+    return [view.provider, { view, connections: own, incident: incident && { band: incident.band } }];
   });
   draw(byId("providers"), providers, providerTile, () => element("li", "tile muted", "none configured"));
 }
@@ -300,7 +309,7 @@ function showIncidents(incidents, at) {
   const sorted = [...incidents.filter((known) => !known.resolved), ...incidents.filter((known) => known.resolved)];
   const now = at.slice(0, 16);
   draw(byId("incidents"), sorted.map((incident) => [incident.id, { incident, at: incident.resolved ? now.slice(0, 10) : `${now}:00Z` }]),
-    incidentCard, () => element("li", "muted", "none: no number has fallen"));
+    incidentCard, () => element("li", "muted", "none: nothing is wrong"));
   const open = incidents.filter((known) => !known.resolved).length;
   document.title = open ? `(${open}) Sounder` : "Sounder";
 }
