@@ -8,6 +8,7 @@ mod departure;
 mod limit;
 mod room;
 mod work;
+mod patience;
 mod tls;
 mod server;
 

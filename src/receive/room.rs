@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
 
 use super::{Answer, Unavailable};
 
@@ -32,13 +30,8 @@ impl Room {
         Self { held: Arc::default(), bytes_max }
     }
 
-    /// Reads a body of at most `bytes_max` within `patience`.
-    pub(super) async fn read(
-        &self,
-        body: Incoming,
-        bytes_max: usize,
-        patience: Duration,
-    ) -> Result<(Bytes, Share), Answer> {
+    /// Reads a body of at most `bytes_max`, however long it takes.
+    pub(super) async fn read(&self, body: Incoming, bytes_max: usize) -> Result<(Bytes, Share), Answer> {
         let mut share = Share { held: Arc::clone(&self.held), bytes: 0 };
         if body.is_end_stream() {
             return Ok((Bytes::new(), share));
@@ -46,10 +39,7 @@ impl Room {
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(Answer::TooLarge);
         }
-        match timeout(patience, self.collect(body, bytes_max, &mut share)).await {
-            Ok(collected) => collected.map(|bytes| (bytes, share)),
-            Err(_) => Err(Answer::TimedOut),
-        }
+        self.collect(body, bytes_max, &mut share).await.map(|bytes| (bytes, share))
     }
 
     async fn collect(
