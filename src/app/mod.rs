@@ -210,7 +210,6 @@ impl Daemon {
             registry: Arc::clone(&rails.registry),
             stream: stream.clone(),
             metrics: rails.metrics.clone(),
-            clock: rails.clock,
             rates: RateLimits::default(),
         };
         self.publisher = Some(stream.publisher);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 
-use crate::clock::Clock;
-use crate::event::{Action, Body, State};
+use crate::config::Connection;
+use crate::event::{Action, Body, Event, Receipt, State};
 use crate::failpoint::{self, Point};
-use crate::metrics::Metrics;
-use crate::provider::{self, Normalized, Proved, Unproved};
+use crate::metrics::{Metrics, Series};
+use crate::provider::{self, Normalized, Proof, Proved, Unproved};
 use crate::publish::Booked;
 use crate::receive::{Answer, Ingest, Load, RateLimits, RawWebhook, Unavailable};
 use crate::registry::Registry;
@@ -22,8 +23,6 @@ pub struct Ingestion {
     pub stream: Booked,
     /// The metrics.
     pub metrics: Metrics,
-    /// The daemon's clock.
-    pub clock: Clock,
     /// What connections with a `rate_limit` have had of this second.
     pub rates: RateLimits,
 }
@@ -38,23 +37,25 @@ impl Ingest for Ingestion {
         };
         failpoint::reach(Point::WebhookProved).await;
         // Only now: a stranger must neither use up a connection's share nor learn that it exists.
-        if !self.rates.admit(proved.webhook.connection(), self.clock.now()) {
+        if !self.rates.admit(proved.webhook.connection(), proved.webhook.received_at()) {
             return Answer::RateLimited;
         }
-        let registry = self.registry.load_full();
-        let normalized = provider::normalize(&proved.webhook, &registry);
+        let normalized = provider::normalize(&proved.webhook, &self.registry.load());
         if proved.webhook.load() == Load::Overload && !tells_of_an_opt_out(&normalized) {
             return Answer::Unavailable(Unavailable::Overloaded);
         }
         failpoint::reach(Point::WebhookNormalized).await;
+        // What was read is let go of: what waits for the stream should hold little memory.
+        let Proved { webhook, proof } = proved;
+        let connection = webhook.into_connection();
         match self.stream.publish(&normalized.events, trace.as_deref()).await {
             Ok(durable) => {
                 failpoint::reach(Point::EventsDurable).await;
-                self.count(&proved, &normalized);
+                self.count(&connection, &proof, &normalized.events);
                 Answer::accepted(normalized.reply, &durable)
             }
             Err(error) => {
-                tracing::debug!(%error, connection.id = %proved.webhook.connection().id, "a webhook was not made durable");
+                tracing::debug!(%error, connection.id = %connection.id, "a webhook was not made durable");
                 Answer::Unavailable(Unavailable::NotDurable)
             }
         }
@@ -71,41 +72,39 @@ impl Ingestion {
         })
     }
 
-    fn count(&self, proved: &Proved, normalized: &Normalized) {
-        let connection = proved.webhook.connection();
-        let provider = connection.provider.name();
-        for slot in &proved.proof.slots {
-            self.metrics.secret_uses.with_label_values(&[connection.id.as_str(), &slot.to_string()]).inc();
+    fn count(&self, connection: &Connection, proof: &Proof, events: &[Event]) {
+        let series = self.metrics.of(&connection.id, connection.provider);
+        for slot in &proof.slots {
+            series.proved(slot.kind, slot.index);
         }
-        for event in &normalized.events {
-            self.metrics.events.with_label_values(&[provider, event.topic().name()]).inc();
+        for event in events {
+            series.event(event.topic());
             match &event.body {
-                Body::Receipt(receipt) => {
-                    self.metrics.receipts.with_label_values(&[provider, receipt.state.name()]).inc();
-                    if let Some(failure) = &receipt.failure {
-                        self.metrics.failures.with_label_values(&[provider, failure.class.name()]).inc();
-                        if !failure.code.is_empty()
-                            && provider::explain(connection.provider, &failure.code).is_none()
-                        {
-                            self.metrics.unknown_codes.count(provider, &failure.code);
-                        }
-                    }
-                    if let Some(at) = receipt.occurred_at {
-                        let ahead = at.since(receipt.received_at).as_secs_f64();
-                        self.metrics.clock_ahead.with_label_values(&[provider]).set(ahead);
-                    }
-                    if let (State::Delivered, Some(sent), Some(at)) =
-                        (receipt.state, receipt.sent_at, receipt.occurred_at)
-                    {
-                        let delay = at.since(sent).as_secs_f64();
-                        self.metrics.receipt_delay.with_label_values(&[provider]).observe(delay);
-                    }
-                }
+                Body::Receipt(receipt) => self.count_receipt(&series, receipt),
                 Body::Consent(consent) if consent.action == Action::OptOut => {
-                    self.metrics.opt_outs.with_label_values(&[provider, consent.evidence.name()]).inc();
+                    let labels = [connection.provider.name(), consent.evidence.name()];
+                    self.metrics.opt_outs.with_label_values(&labels).inc();
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn count_receipt(&self, series: &Series, receipt: &Receipt) {
+        series.receipt(receipt.state);
+        if let Some(failure) = &receipt.failure {
+            series.failure(failure.class);
+            if !failure.code.is_empty() && provider::explain(receipt.provider, &failure.code).is_none() {
+                self.metrics.unknown_codes.count(receipt.provider.name(), &failure.code);
+            }
+        }
+        if let Some(at) = receipt.occurred_at {
+            series.clock_ahead(at.since(receipt.received_at).as_secs_f64());
+        }
+        if let (State::Delivered, Some(sent), Some(at)) =
+            (receipt.state, receipt.sent_at, receipt.occurred_at)
+        {
+            series.receipt_delay(at.since(sent).as_secs_f64());
         }
     }
 }
@@ -118,9 +117,11 @@ fn tells_of_an_opt_out(normalized: &Normalized) -> bool {
         .any(|event| matches!(&event.body, Body::Consent(consent) if consent.action == Action::OptOut))
 }
 
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// The caller's W3C trace context, when it has the one shape version 00 allows.
 fn traceparent(webhook: &RawWebhook) -> Option<String> {
-    let text = std::str::from_utf8(webhook.only_header("traceparent")?).ok()?;
+    let text = std::str::from_utf8(webhook.only_header(&TRACEPARENT)?).ok()?;
     let shape = text.len() == 55
         && text.starts_with("00-")
         && text.bytes().enumerate().all(|(at, byte)| match at {

@@ -10,12 +10,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::limit::remote;
+use super::patience::Patience;
 use super::room::{Room, Share};
 use super::route::hook;
 use super::tls::{self, Fingerprint};
@@ -95,9 +97,13 @@ impl<I: Ingest> Server<I> {
     }
 
     fn count(&self, connection: Option<&Connection>, answer: &Answer, taken: Duration) {
-        let (provider, id) = connection.map_or(("", ""), |found| (found.provider.name(), found.id.as_str()));
-        self.metrics.webhooks.with_label_values(&[provider, id, answer.outcome()]).inc();
-        self.metrics.webhook_duration.with_label_values(&[provider]).observe(taken.as_secs_f64());
+        match connection {
+            Some(found) => self.metrics.of(&found.id, found.provider).answered(answer.outcome(), taken),
+            None => {
+                self.metrics.webhooks.with_label_values(&["", "", answer.outcome()]).inc();
+                self.metrics.webhook_duration.with_label_values(&[""]).observe(taken.as_secs_f64());
+            }
+        }
     }
 }
 
@@ -188,7 +194,7 @@ fn attend<I: Ingest>(
     }
     let (server, terms) = (Arc::clone(server), server.terms.as_ref().map(|terms| terms.load_full()));
     let Some(terms) = terms else {
-        let caller = Caller { address: peer, certificate: None, turn };
+        let caller = Caller { address: peer, certificate: None, turn, patience: Patience::default() };
         let connection = converse(server, stream, caller);
         tokio::spawn(attended(watcher.watch(connection), permit));
         return;
@@ -198,7 +204,8 @@ fn attend<I: Ingest>(
         let handshake = TlsAcceptor::from(terms).accept(stream);
         match timeout(server.settings.header_timeout, handshake).await {
             Ok(Ok(stream)) => {
-                let caller = Caller { address: peer, certificate: tls::shown(&stream), turn };
+                let (certificate, patience) = (tls::shown(&stream), Patience::default());
+                let caller = Caller { address: peer, certificate, turn, patience };
                 attended(watcher.watch(converse(server, stream, caller)), permit).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -208,11 +215,13 @@ fn attend<I: Ingest>(
 }
 
 /// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Caller {
     address: IpAddr,
     certificate: Option<Fingerprint>,
     turn: Turn,
+    /// For what is still to come.
+    patience: Patience,
 }
 
 async fn attended(connection: impl Future<Output = hyper::Result<()>>, permit: OwnedSemaphorePermit) {
@@ -228,11 +237,12 @@ fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     caller: Caller,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send {
-    let header_timeout = server.settings.header_timeout;
+    let (header_timeout, patience) = (server.settings.header_timeout, caller.patience.clone());
+    let caller = Arc::new(caller);
     let service = service_fn(move |request| {
-        let server = Arc::clone(&server);
+        let (server, caller) = (Arc::clone(&server), Arc::clone(&caller));
         async move {
-            let mut response = respond(&answer(&server, request, caller).await);
+            let mut response = respond(&answer(&server, request, &caller).await);
             if caller.turn == Turn::TooLate || server.departure.is_announced() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -240,7 +250,7 @@ fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         }
     });
     http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(patience)
         .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true)
@@ -251,7 +261,7 @@ fn converse<I: Ingest, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 /// From a request to its answer: booked in, limited, read, ingested, booked out.
-async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, caller: Caller) -> Answer {
+async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, caller: &Caller) -> Answer {
     let mut entry = server.ledger.open();
     let (webhook, share) = match read(server, request, caller, &mut entry).await {
         Ok(read) => read,
@@ -284,7 +294,7 @@ async fn answer<I: Ingest>(server: &Arc<Server<I>>, request: Request<Incoming>, 
 async fn read<I>(
     server: &Server<I>,
     request: Request<Incoming>,
-    caller: Caller,
+    caller: &Caller,
     entry: &mut Open,
 ) -> Result<(RawWebhook, Share), Answer> {
     let (head, body) = request.into_parts();
@@ -307,9 +317,11 @@ async fn read<I>(
         return Err(OVERLOADED);
     }
     let path_secret = hook.path_secret.map(str::to_owned);
-    let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str).to_owned();
     let remote = remote(caller.address, &head.headers, &settings.trusted_proxies);
-    let (body, share) = server.room.read(body, settings.body_bytes_max, settings.body_timeout).await?;
+    let whole = server.room.read(body, settings.body_bytes_max);
+    let (body, share) =
+        caller.patience.within(settings.body_timeout, whole).await.unwrap_or(Err(Answer::TimedOut))?;
     let envelope = Envelope {
         connection,
         method: head.method,

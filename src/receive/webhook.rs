@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 use super::tls::Fingerprint;
@@ -65,7 +66,7 @@ impl Envelope {
     }
 
     /// A header's value when it stands there exactly once.
-    pub fn only_header(&self, name: &str) -> Option<&[u8]> {
+    pub fn only_header(&self, name: impl AsHeaderName) -> Option<&[u8]> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
         values.next().is_none().then(|| value.as_bytes())
@@ -89,11 +90,11 @@ impl RawWebhook {
     /// # Errors
     /// Whatever `check` objects.
     pub fn prove<E>(
-        self,
+        mut self,
         check: impl FnOnce(&Self, &Connection, &[u8]) -> Result<(), E>,
         unknown: impl FnOnce(&Self, &[u8]) -> E,
     ) -> Result<Verified, E> {
-        match self.connection.clone() {
+        match self.envelope.connection.take() {
             Some(connection) => {
                 check(&self, &connection, &self.body)?;
                 Ok(Verified { connection, raw: self })
@@ -114,6 +115,11 @@ impl Verified {
     /// The connection whose secrets it was proved with.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The same, of a webhook that has been read and is needed no more.
+    pub fn into_connection(self) -> Arc<Connection> {
+        self.connection
     }
 
     /// `GET` or `POST`.

@@ -1,6 +1,8 @@
 //! Every metric, its labels and its meaning. Handles are resolved once, never per request.
 //! No label holds a phone number.
 
+mod series;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +11,16 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use crate::event::{ConnectionId, Provider};
+pub use series::Series;
+use series::{Labelled, Resolved};
+
 /// The metrics of one process. Tests make their own; nothing is global.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// By provider: a connection that was another's keeps its name.
+    series: Arc<[Resolved<ConnectionId, Arc<Series>>; Provider::ALL.len()]>,
     /// Webhooks by how they ended: `provider`, `connection`, `outcome`.
     pub webhooks: IntCounterVec,
     /// Events made durable: `provider`, `kind`.
@@ -169,6 +177,24 @@ impl Metrics {
             receivers: make.gauges("receivers", "Receivers by how they are", &["condition"])?,
             ledger_imbalance: make.gauge("ledger_imbalance", "What the account is out by; 0, always")?,
             registry: make.0,
+            series: Arc::default(),
+        })
+    }
+
+    /// The counters of one connection.
+    pub fn of(&self, connection: &ConnectionId, provider: Provider) -> Arc<Series> {
+        self.series[provider as usize].get(connection, || {
+            let labelled = Labelled {
+                webhooks: self.webhooks.clone(),
+                webhook_duration: self.webhook_duration.clone(),
+                secret_uses: self.secret_uses.clone(),
+                events: self.events.clone(),
+                receipts: self.receipts.clone(),
+                failures: self.failures.clone(),
+                clock_ahead: self.clock_ahead.clone(),
+                receipt_delay: self.receipt_delay.clone(),
+            };
+            Arc::new(Series::new(provider, connection, labelled))
         })
     }
 
