@@ -8,7 +8,7 @@ use hmac::{KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use crate::event::Recipient;
+use crate::event::{Recipient, short_hex};
 
 /// A secret. It has no `Display`, and its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ impl Privacy {
     pub fn publish(&self, e164: &str) -> Recipient {
         match &self.recipients {
             Recipients::Clear => Recipient::published(e164.to_owned()),
-            Recipients::Hash(key) => Recipient::published(format!("h:{}", keyed_hash(key, e164))),
+            Recipients::Hash(key) => Recipient::published(["h:", &keyed_hash(key, e164)].concat()),
         }
     }
 }
@@ -96,7 +96,7 @@ fn keyed_hash(key: &Secret, text: &str) -> String {
         return String::new();
     };
     mac.update(text.as_bytes());
-    hex::encode(&mac.finalize().into_bytes()[..16])
+    short_hex(&mac.finalize().into_bytes().into())
 }
 
 #[cfg(test)]

@@ -54,13 +54,22 @@ impl EventId {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let digest = hash.finalize();
-        Self(hex::encode(&digest[..16]))
+        Self(short_hex(&hash.finalize().into()))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The first 16 bytes of a digest as hex, written into its place: `hex::encode` pushes digit by digit.
+pub(crate) fn short_hex(digest: &[u8; 32]) -> String {
+    let mut text = [0; 32];
+    match hex::encode_to_slice(&digest[..16], &mut text) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        // Two digits a byte always fit.
+        Err(_) => hex::encode(&digest[..16]),
     }
 }
 
@@ -193,7 +202,7 @@ impl Event {
             topic: self.topic(),
             key,
             id: self.id.0.clone(),
-            source: format!("/connections/{connection}"),
+            source: ["/connections/", connection.as_str()].concat(),
             time: received_at,
             traceparent: traceparent.map(str::to_owned),
             value,
@@ -214,7 +223,7 @@ impl Identity {
         recipient: Option<&Recipient>,
     ) -> Self {
         match message_id {
-            Some(id) => Self(format!("{connection}:{id}")),
+            Some(id) => Self([connection.as_str(), ":", id].concat()),
             None => {
                 let digest = Sha256::digest(recipient.map_or("", Recipient::as_str));
                 Self(format!("{connection}:{}:{}", reference.unwrap_or_default(), hex::encode(&digest[..8])))

@@ -3,19 +3,39 @@
 
 /// The country a number belongs to; `None` for one whose calling code is no country's.
 pub fn of(e164: &str) -> Option<&'static str> {
-    let mut digits = e164.strip_prefix('+')?.as_bytes();
+    let mut digits = packed(e164.strip_prefix('+')?.as_bytes());
     loop {
         // The longest code that begins `digits` is the last before them, or begins that one too: then
         // what they share is looked up in their stead. Two or three searches, where one a length is seven.
-        let before = PREFIXES.partition_point(|(code, _)| code.as_bytes() <= digits);
-        let (code, country) = *PREFIXES.get(before.checked_sub(1)?)?;
-        let shared = code.bytes().zip(digits).take_while(|(a, b)| a == *b).count();
-        if shared == code.len() {
+        let last = CODES.partition_point(|code| *code <= digits).checked_sub(1)?;
+        let (code, country) = *PREFIXES.get(last)?;
+        let shared = (CODES[last] ^ digits).leading_zeros() / 8;
+        if shared as usize >= code.len() {
             return Some(country);
         }
-        digits = &digits[..shared];
+        digits &= !(u64::MAX >> (8 * shared));
     }
 }
+
+/// The first eight digits, so that integers compare as their texts do. No code is longer than seven.
+const fn packed(digits: &[u8]) -> u64 {
+    let (mut bytes, mut at) = ([0; 8], 0);
+    while at < digits.len() && at < bytes.len() {
+        bytes[at] = digits[at];
+        at += 1;
+    }
+    u64::from_be_bytes(bytes)
+}
+
+/// The codes of [`PREFIXES`], packed: comparing texts one by one takes three times as long.
+static CODES: [u64; PREFIXES.len()] = {
+    let (mut codes, mut at) = ([0; PREFIXES.len()], 0);
+    while at < codes.len() {
+        codes[at] = packed(PREFIXES[at].0.as_bytes());
+        at += 1;
+    }
+    codes
+};
 
 /// Calling codes (ITU-T E.164) and, where several countries share one, their ranges: the area codes
 /// of the North American plan, +7 6 and +7 7 of Kazakhstan, the islands under +44. Sorted by code.

@@ -4,6 +4,9 @@
 
 use std::borrow::Cow;
 
+/// Room for the parameters of a usual webhook: more takes more time, and fewer are a status callback's.
+pub(super) const PARAMETERS: usize = 20;
+
 /// The parameters in the order in which they came; empty pairs (`&&`) are none.
 pub(super) fn pairs(text: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     text.split(|&b| b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -19,7 +22,7 @@ pub(super) struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 impl<'a> Form<'a> {
     /// Reads a body or a query.
     pub(super) fn read(text: &'a [u8]) -> Self {
-        let mut fields = Vec::with_capacity(if text.is_empty() { 0 } else { 24 });
+        let mut fields = Vec::with_capacity(if text.is_empty() { 0 } else { PARAMETERS });
         fields.extend(pairs(text).map(|(name, value)| (lossy(name), lossy(value))));
         Self(fields)
     }

@@ -7,12 +7,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use http::Method;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, Method};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::form;
+use super::form::{self, PARAMETERS};
 use crate::config::{Basic, Connection, Secret, SharedAlgorithm, SharedKey};
 use crate::provider::{Slot, Unproved};
 use crate::receive::RawWebhook;
@@ -24,7 +25,10 @@ const SIGNATURE_LENGTH_MAX: usize = 44;
 const BODY_DIGEST: &[u8] = b"bodySHA256";
 
 /// `key=…,algorithm=…`: there when a shared key signed. It is not signed itself.
-const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+static SETTINGS: HeaderName = HeaderName::from_static("x-twilio-webhooks-signature-settings");
+
+/// The header that holds the signature.
+static SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
 
 /// Which auth token or shared key signed a webhook; none when the connection has none.
 ///
@@ -36,7 +40,7 @@ pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Resu
     if auth.auth_tokens.is_empty() && auth.shared_keys.is_empty() {
         return Ok(Vec::new());
     }
-    let presented = webhook.only_header("x-twilio-signature");
+    let presented = webhook.only_header(&SIGNATURE);
     let signed = signed(webhook, body);
     let claim = Claim {
         public_url: &connection.public_url,
@@ -59,7 +63,7 @@ pub fn check(webhook: &RawWebhook, connection: &Connection, body: &[u8]) -> Resu
 /// Does the work of [`check`] for a webhook whose connection does not exist.
 pub fn spend(webhook: &RawWebhook, body: &[u8]) {
     let signed = signed(webhook, body).unwrap_or_default();
-    let presented = webhook.only_header("x-twilio-signature").unwrap_or_default();
+    let presented = webhook.only_header(&SIGNATURE).unwrap_or_default();
     let claim = Claim { public_url: "https://nobody.invalid", basic: None, signed: &signed, presented };
     std::hint::black_box(claim.token(&[Secret::new("nobody's token".into())]));
 }
@@ -72,10 +76,10 @@ struct Named<'w> {
 
 /// The key and the algorithm a webhook names, each once; `None` of one signed with an auth token.
 fn settings(webhook: &RawWebhook) -> Result<Option<Named<'_>>, Unproved> {
-    if !webhook.headers.contains_key(SETTINGS) {
+    if !webhook.headers.contains_key(&SETTINGS) {
         return Ok(None);
     }
-    let text = webhook.only_header(SETTINGS).and_then(|value| std::str::from_utf8(value).ok());
+    let text = webhook.only_header(&SETTINGS).and_then(|value| std::str::from_utf8(value).ok());
     let (mut key, mut algorithm) = (None, None);
     for part in text.ok_or(Unproved::NoSignature)?.split(',') {
         let (name, value) = part.split_once('=').ok_or(Unproved::NoSignature)?;
@@ -130,7 +134,7 @@ impl Claim<'_> {
         !key.is_empty()
             && origins(self.public_url, self.basic).any(|origin| {
                 let mut mac = keyed.clone();
-                mac.update(origin.as_bytes());
+                origin.iter().for_each(|part| mac.update(part.as_bytes()));
                 mac.update(self.signed);
                 let mut text = [0; SIGNATURE_LENGTH_MAX];
                 let written = STANDARD.encode_slice(mac.finalize().into_bytes(), &mut text);
@@ -165,7 +169,7 @@ fn signed(webhook: &RawWebhook, body: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn append_parameters(text: &mut Vec<u8>, body: &[u8]) {
-    let mut parameters = Vec::with_capacity(24);
+    let mut parameters = Vec::with_capacity(PARAMETERS);
     parameters.extend(form::pairs(body));
     parameters.sort_unstable();
     parameters.dedup();
@@ -176,32 +180,33 @@ fn append_parameters(text: &mut Vec<u8>, body: &[u8]) {
 }
 
 fn is_form(webhook: &RawWebhook) -> bool {
-    let kind = webhook.only_header("content-type").unwrap_or_default();
+    let kind = webhook.only_header(CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
     kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// Every way Twilio is known to write the part of the URL before the target: with and without the
-/// port, with and without the credentials it was given in the URL. The likeliest comes first, and
-/// the others are not written unless they are asked for.
-fn origins<'a>(public_url: &'a str, basic: Option<&'a Basic>) -> impl Iterator<Item = String> + 'a {
+/// port, with and without the credentials it was given in the URL. The likeliest comes first. In
+/// parts, which need not be put together to be signed.
+fn origins<'a>(public_url: &'a str, basic: Option<&'a Basic>) -> impl Iterator<Item = Origin<'a>> {
     let (scheme, rest) = public_url.split_once("://").unwrap_or(("https", public_url));
     let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (userinfo, host) =
         authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let (bare, port) = without_port(host);
     let port = port.unwrap_or(if scheme.eq_ignore_ascii_case("http") { "80" } else { "443" });
-    let userinfo = userinfo.map(|user| format!("{user}@"));
+    let userinfo = userinfo.map(|user| [user, "", "", "@"]);
     let passwords = basic.into_iter().flat_map(|basic| basic.passwords.iter().map(move |word| (basic, word)));
-    let credentials = passwords.map(|(basic, word)| Some(format!("{}:{}@", basic.user, word.expose())));
-    let users = [Some(String::new()), userinfo].into_iter().chain(credentials);
-    users.flatten().flat_map(move |user| {
-        [false, true].into_iter().map(move |with_port| match with_port {
-            false => format!("{scheme}://{user}{bare}{prefix}"),
-            true => format!("{scheme}://{user}{bare}:{port}{prefix}"),
-        })
+    let credentials = passwords.map(|(basic, word)| Some([basic.user.as_str(), ":", word.expose(), "@"]));
+    let users = [Some([""; 4]), userinfo].into_iter().chain(credentials);
+    users.flatten().flat_map(move |[user, colon, password, at]| {
+        [["", ""], [":", port]]
+            .map(|[before, port]| [scheme, "://", user, colon, password, at, bare, before, port, prefix])
     })
 }
+
+/// Scheme, credentials, host, port, path, with what stands between them.
+type Origin<'a> = [&'a str; 10];
 
 /// A host without its port, and the port. The colons of an IPv6 address stand in brackets.
 fn without_port(host: &str) -> (&str, Option<&str>) {
@@ -271,7 +276,8 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(origins(url, basic).collect::<Vec<_>>(), expected, "{url}");
+            let written: Vec<String> = origins(url, basic).map(|origin| origin.concat()).collect();
+            assert_eq!(written, expected, "{url}");
         }
     }
 
@@ -308,7 +314,7 @@ mod tests {
         connection.auth.shared_keys =
             vec![key("k1", SharedAlgorithm::HmacSha1), key("k2", SharedAlgorithm::HmacSha256)];
         let mut headers = vec![("content-type", FORM), ("x-twilio-signature", signature)];
-        headers.extend(settings.iter().map(|value| (SETTINGS, *value)));
+        headers.extend(settings.iter().map(|value| (SETTINGS.as_str(), *value)));
         let request = Request { method: "POST", target: "/hooks/a", segment: None, headers, body: "a=b" };
         check(&webhook(None, &request), &connection, b"a=b")
     }
