@@ -32,18 +32,14 @@ pub(super) fn opening<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>
 /// A phrase in one of the clauses outside quotation marks.
 pub(super) fn phrase<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
     let unquoted = without_quotations(said);
-    let whole = format!(" {} ", words(&unquoted));
-    if INSTRUCTIONS.iter().any(|part| holds(&whole, part).is_some()) {
+    let whole = Clause::of(&unquoted);
+    if INSTRUCTIONS.iter().any(|part| whole.before(part).is_some()) {
         return None;
     }
-    let clauses: Vec<String> = unquoted
-        .split(DIVIDERS)
-        .map(|clause| format!(" {} ", words(clause)))
-        .filter(|c| c.len() > 2)
-        .collect();
+    let clauses: Vec<Clause> = unquoted.split(DIVIDERS).map(Clause::of).collect();
     let spoken = PHRASES.iter().filter(|(language, _)| listed.speaks(*language));
     let keyword = spoken.flat_map(|(_, phrases)| phrases.iter().copied()).find(|phrase| {
-        clauses.iter().any(|clause| holds(clause, phrase).is_some_and(|at| !is_negated(&clause[..at])))
+        clauses.iter().any(|clause| clause.before(phrase).is_some_and(|before| !is_negated(before)))
     })?;
     let heard = Heard { evidence: Evidence::Phrase, keyword, confidence: Likely };
     Some(Meaning::OptOut(heard))
@@ -53,11 +49,39 @@ fn is_negated(before: &str) -> bool {
     before.split_whitespace().rev().take(NEGATION_REACH).any(|word| NEGATIONS.contains(&word))
 }
 
-/// Where `phrase` stands in `text` as whole words. `text` begins and ends with a space.
-fn holds(text: &str, phrase: &str) -> Option<usize> {
-    text.match_indices(phrase)
-        .map(|(at, _)| at)
-        .find(|&at| text[..at].ends_with(' ') && text[at + phrase.len()..].starts_with(' '))
+/// The words of a clause. Hundreds of phrases are looked for in each, so it is known where words
+/// begin, and with which letters.
+struct Clause {
+    /// With a space behind every word.
+    text: String,
+    starts: Vec<usize>,
+    /// A bit for each first byte, by its last five bits.
+    initials: u32,
+}
+
+impl Clause {
+    fn of(said: &str) -> Self {
+        let mut text = words(said);
+        text.push(' ');
+        let spaces = text.match_indices(' ').map(|(at, _)| at + 1);
+        let starts: Vec<usize> = std::iter::once(0).chain(spaces).filter(|at| *at < text.len()).collect();
+        let initials = starts.iter().fold(0, |all, at| all | Self::initial(&text[*at..]));
+        Self { text, starts, initials }
+    }
+
+    fn initial(word: &str) -> u32 {
+        1 << (word.as_bytes().first().copied().unwrap_or_default() & 31)
+    }
+
+    /// What stands before `phrase`, where that stands here as whole words.
+    fn before(&self, phrase: &str) -> Option<&str> {
+        if self.initials & Self::initial(phrase) == 0 {
+            return None;
+        }
+        let is_here =
+            |at: &&usize| self.text[**at..].strip_prefix(phrase).is_some_and(|rest| rest.starts_with(' '));
+        self.starts.iter().find(is_here).map(|at| &self.text[..*at])
+    }
 }
 
 /// True of what a telephone writes when somebody reacts to a message: it quotes that message.

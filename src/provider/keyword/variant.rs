@@ -12,7 +12,8 @@ const LETTERS_MAX: usize = 32;
 
 /// What a message means that is a disguised keyword.
 pub(super) fn variant<'k>(listed: &Listed<'k>, words: &str) -> Option<Meaning<'k>> {
-    let cores = [words.to_owned(), impolite(words, |word| word == "ME"), impolite(words, |_| false)];
+    let mut cores = vec![words.to_owned(), impolite(words, |word| word == "ME"), impolite(words, |_| false)];
+    cores.dedup();
     cores.iter().filter(|core| !core.is_empty()).find_map(|core| core_variant(listed, words, core))
 }
 
@@ -64,23 +65,22 @@ fn disguised<'k>(listed: &Listed<'k>, core: &str) -> Option<Meaning<'k>> {
     if let Some(keyword) = strong {
         return meaning(Action::OptOut, keyword, Certain);
     }
-    let once = undoubled(&letters);
-    let word = certain_words(listed)
-        .filter(|word| word.text.len() >= 3)
-        .find(|word| word.text == letters || undoubled(word.text) == once)?;
+    let is_it = |text: &str| text.len() >= 3 && (text == letters || undoubled(text).eq(undoubled(&letters)));
+    let word = certain_word(listed, |word| is_it(word.text))?;
     meaning(word.action, word.text, Certain)
 }
 
-/// The single words of the languages that are heard, where they are certain.
-fn certain_words<'l>(listed: &'l Listed<'_>) -> impl Iterator<Item = &'static Word> + 'l {
-    let single = |word: &&Word| word.confidence == Certain && !word.text.contains(' ');
-    WORDS.iter().filter(single).filter(|word| listed.word(word.text).is_some())
+/// The first single word that is so, is certain, and is heard. Whether it is heard is asked last: that
+/// takes a search of its own.
+fn certain_word(listed: &Listed<'_>, is_so: impl Fn(&Word) -> bool) -> Option<&'static Word> {
+    let single = |word: &Word| word.confidence == Certain && !word.text.contains(' ');
+    WORDS.iter().find(|word| is_so(word) && single(word) && listed.word(word.text).is_some())
 }
 
 /// Letters drawn out, once.
-fn undoubled(letters: &str) -> String {
+fn undoubled(letters: &str) -> impl Iterator<Item = char> {
     let mut last = None;
-    letters.chars().filter(|c| last.replace(*c) != Some(*c)).collect()
+    letters.chars().filter(move |c| last.replace(*c) != Some(*c))
 }
 
 /// One word that is a keyword but for a slip or two: the longer the keyword, the more are forgiven.
@@ -90,7 +90,7 @@ fn misspelt<'k>(listed: &Listed<'k>, core: &str) -> Option<Meaning<'k>> {
         return None;
     }
     let written: String = core.chars().filter(|c| *c != ' ').map(letter).collect();
-    let near = |word: &&Word| {
+    let near = |word: &Word| {
         let forgiven = match word.text.len() {
             // Few letters leave many words in reach.
             0..=5 if !STRONG.contains(&word.text) => return false,
@@ -102,7 +102,7 @@ fn misspelt<'k>(listed: &Listed<'k>, core: &str) -> Option<Meaning<'k>> {
             && written.len().abs_diff(word.text.len()) <= forgiven
             && slips(&written, word.text) <= forgiven
     };
-    let found = certain_words(listed).filter(|word| word.action == Action::OptOut).find(near)?;
+    let found = certain_word(listed, |word| word.action == Action::OptOut && near(word))?;
     let confidence = if found.text.len() <= 5 { Likely } else { Certain };
     meaning(Action::OptOut, found.text, confidence)
 }
