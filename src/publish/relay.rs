@@ -347,6 +347,9 @@ mod tests {
     async fn an_event_kafka_never_takes_is_refused_or_set_aside_and_holds_nobody_up() {
         let bench = Bench::new(Ack::Kafka, &[("message.max.bytes", "1000")]);
         let relay = bench.relay(u64::MAX).await;
+        // A first batch may take so long on a laden machine that it is spooled.
+        recovered(&relay).await;
+        let before = relay.spool().account();
         let mut poisoned = records(4);
         poisoned[2].value = bytes::Bytes::from(vec![b' '; 5000]);
         assert!(matches!(relay.publish(poisoned.clone()).await, Err(Error::Refused(_))));
@@ -358,6 +361,6 @@ mod tests {
         };
         timeout(PATIENCE, drained).await.unwrap();
         let account = relay.spool().account();
-        assert_eq!((account.drained, account.set_aside, account.imbalance()), (3, 1, 0));
+        assert_eq!((account.drained - before.drained, account.set_aside, account.imbalance()), (3, 1, 0));
     }
 }
