@@ -365,6 +365,26 @@ mod tests {
         assert_eq!((log.ready(), log.end(), log.read(0, 9).unwrap().len()), (Ok(()), 2, 2));
     }
 
+    #[tokio::test]
+    async fn a_log_of_another_version_is_refused_with_what_to_do_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), DAY, u64::MAX).unwrap();
+        log.append(&records(0..2)).await.unwrap();
+        drop(log);
+        let first = dir.path().join(format!("{:020}.log", 0));
+        let mut written = std::fs::read(&first).unwrap();
+        written[11] = 9;
+        let sum = crc32c::crc32c(&written[..28]).to_be_bytes();
+        written[28..32].copy_from_slice(&sum);
+        std::fs::write(&first, &written).unwrap();
+        let told = Log::open(dir.path(), DAY, u64::MAX).unwrap_err().to_string();
+        assert!(
+            told.contains("format version 9") && told.contains("start the version that wrote it"),
+            "{told}"
+        );
+        assert_eq!(std::fs::read(&first).unwrap(), written);
+    }
+
     #[test]
     fn a_directory_that_cannot_be_is_refused_with_what_to_do() {
         let file = tempfile::NamedTempFile::new().unwrap();

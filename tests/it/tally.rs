@@ -82,6 +82,7 @@ contract! {
     a_batch_applied_twice_is_counted_once
     a_message_that_may_have_been_forgotten_is_late
     a_touch_keeps_a_message_and_the_clock_forgets_it
+    a_redelivery_weeks_later_counts_nothing
     a_dropped_minute_is_never_written_again
     positions_account_and_cells_survive
     documents_change_together
@@ -135,6 +136,25 @@ async fn a_touch_keeps_a_message_and_the_clock_forgets_it(place: Place) {
     store.expire(at(20 * DAY)).await.unwrap();
     assert_eq!(store.apply(&batch(0, &[told])).await.unwrap().late, 1);
     assert_eq!(store.clock().await.unwrap(), at(20 * DAY));
+}
+
+async fn a_redelivery_weeks_later_counts_nothing(place: Place) {
+    let store = place.open().await;
+    let told = batch(0, &[touch(1, State::Delivered, 0, 1), touch(2, State::Sent, 60, 1)]);
+    assert_eq!(store.apply(&told).await.unwrap().applied, 2);
+    for day in 1..=21 {
+        store.apply(&batch(day * DAY, &[touch(100, State::Delivered, day * DAY, 2)])).await.unwrap();
+        store.expire(at(day * DAY)).await.unwrap();
+    }
+    let before = cells(&store).await;
+    // A stale offset, a restored topic, a lagging observer: the batch's own clock is of that time, too.
+    assert_eq!(store.apply(&told).await.unwrap(), Account { late: 2, ..Account::default() });
+    assert_eq!(cells(&store).await, before);
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.apply(&told).await.unwrap(), Account { late: 2, ..Account::default() });
+    assert_eq!(cells(&store).await, before);
 }
 
 async fn a_dropped_minute_is_never_written_again(place: Place) {
@@ -271,6 +291,27 @@ async fn one_holder_at_a_time_has_the_lease() {
         }
     };
     assert!(next > token);
+    // Whoever was asleep since does no harm when it wakes.
+    let put = |value| Put { table: Table::Outbox, key: "k".into(), value: Some(Bytes::from_static(value)) };
+    b.save_as(next, vec![put(b"new")]).await.unwrap();
+    let fenced = a.save_as(token, vec![put(b"old")]).await.unwrap_err();
+    assert!(matches!(fenced, Error::Fenced), "{fenced}");
+    assert_eq!(a.load(Table::Outbox).await.unwrap()["k"], Bytes::from_static(b"new"));
+}
+
+#[tokio::test]
+async fn a_redis_state_of_another_format_is_refused() {
+    let place = Place::redis(1);
+    place.open().await;
+    let Place::Redis { prefix, url, .. } = &place else { unreachable!() };
+    let mut connection =
+        ::redis::Client::open(url.clone()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut newer = ::redis::cmd("HSET");
+    newer.arg(format!("{prefix}:{{0}}:meta")).arg("format").arg(99);
+    newer.exec_async(&mut connection).await.unwrap();
+    let told = Store::redis(&redis_at(url, prefix), 1).await.unwrap_err().to_string();
+    assert!(told.contains("has format 99, not"), "{told}");
+    assert!(told.contains("run the version of Sounder that wrote it, or use another key_prefix"), "{told}");
 }
 
 #[tokio::test]
