@@ -28,9 +28,10 @@ const IMPURE_STD: [&str; 5] = ["fs", "net", "env", "process", "thread"];
 /// Names that say nothing about what is inside.
 const SHAPELESS: [&str; 6] = ["utils", "common", "helpers", "types", "manager", "processor"];
 /// What the top level holds, beside dotfiles and what git ignores.
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "Cargo.toml",
     "Cargo.lock",
+    "deny.toml",
     "src",
     "config",
     "dashboards",

@@ -16,7 +16,7 @@ pub struct Args {
 
 fn provider_named(name: &str) -> Result<Provider, String> {
     let known = Provider::ALL.into_iter().find(|provider| provider.name() == name);
-    known.ok_or_else(|| "choose one of twilio, infobip, cm, lime".to_owned())
+    known.ok_or_else(|| format!("choose one of {}", Provider::ALL.map(Provider::name).join(", ")))
 }
 
 /// Prints what a code means.

@@ -355,6 +355,14 @@ fn a_privacy_key_is_kept_when_serving_and_only_when_nothing_else_is_wrong() {
 }
 
 #[test]
+fn a_device_or_a_directory_is_no_secret_and_is_not_read_for_ever() {
+    let shown = mistakes(
+        "[[connection]]\nid = \"a\"\nprovider = \"cm\"\npath_secrets = [\"file:/dev/zero\", \"file:/\"]\n",
+    );
+    assert!(shown.contains("/dev/zero, which is too large") && shown.contains("cannot be read"), "{shown}");
+}
+
+#[test]
 fn kafka_needs_a_key_that_all_receivers_share_and_keeps_its_promises_to_itself() {
     insta::assert_snapshot!(mistakes("[stream]\nkind = \"kafka\"\n[stream.kafka]\nack = \"disk\"\nmin_insync_replicas = 2\nproperties = { acks = \"0\", \"linger.ms\" = 5 }"), @r#"
     configuration has 3 mistakes

@@ -1,6 +1,7 @@
 //! One value as written in, the same as meant out, or what is wrong with it and the remedy.
 //! Reads no file but a `file:` secret's, and never repeats a secret.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -384,13 +385,14 @@ fn secret_file(path: &str) -> Read<String> {
             "give the path of a readable text file that holds the secret and nothing else",
         )
     };
-    let size =
-        std::fs::metadata(path).map_err(|error| cannot(&format!("cannot be read ({})", error.kind())))?.len();
-    if size > SECRET_FILE_BYTES_MAX {
+    let failed = |error: std::io::Error| cannot(&format!("cannot be read ({})", error.kind()));
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut text = String::new();
+    // What is read is bounded, not what the file says of its length: a device says nothing.
+    file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > SECRET_FILE_BYTES_MAX {
         return Err(cannot("is too large for a secret"));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| cannot(&format!("cannot be read ({})", error.kind())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -6,7 +6,7 @@ use sounder::command::account;
 use sounder::config::{Api, Credentials, Secret};
 use sounder::provider::api::{Finding, TestMessage};
 
-use crate::harness::{API_SECRET, SENDING_KEY, SUSPENDED, Setting, free_port, provider_apis};
+use crate::harness::{API_SECRET, PENNILESS, SENDING_KEY, SUSPENDED, Setting, free_port, provider_apis};
 
 /// Four accounts; `secret` is what each is known by.
 fn accounts(at: SocketAddr, secret: &str) -> String {
@@ -49,13 +49,18 @@ async fn what_an_api_says_of_an_account_is_understood() {
     let secret = |text: &str| Secret::new(text.to_owned());
     let twilio = |sid: &str| Credentials::Twilio { account_sid: sid.into(), auth_token: secret(API_SECRET) };
     let infobip = |key| Credentials::Infobip { api_key: secret(key) };
-    let cm = || Credentials::Cm { product_token: secret(API_SECRET) };
+    let cm_of = |token| Credentials::Cm { product_token: secret(token) };
+    let cm = || cm_of(API_SECRET);
     let lime = || Credentials::Lime { user: "acme".into(), api_id: secret(API_SECRET) };
     let of = |credentials| Api { url: url.clone(), credentials };
     let suspended = account::probe(&of(twilio(SUSPENDED))).await.unwrap_err();
     assert!(suspended.contains("suspended"), "{suspended}");
     let sending = account::probe(&of(infobip(SENDING_KEY))).await.unwrap();
     assert!(sending.contains("credentials are right"), "{sending}");
+    for credentials in [infobip(PENNILESS), cm_of(PENNILESS)] {
+        let penniless = account::probe(&of(credentials)).await.unwrap_err();
+        assert!(penniless.contains("balance"), "{penniless}");
+    }
     let message = |to| TestMessage {
         from: "+18005550100",
         to,

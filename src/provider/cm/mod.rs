@@ -17,4 +17,10 @@ mod tests {
     fn every_vector_leads_to_its_verdict_and_events() {
         vector::run(Provider::Cm);
     }
+
+    #[test]
+    fn no_bit_of_what_a_vector_signs_can_be_flipped() {
+        let signed = vector::flip(Provider::Cm);
+        assert!(signed >= 1, "only {signed} vectors");
+    }
 }

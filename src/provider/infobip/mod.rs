@@ -18,4 +18,10 @@ mod tests {
     fn every_vector_leads_to_its_verdict_and_events() {
         vector::run(Provider::Infobip);
     }
+
+    #[test]
+    fn no_bit_of_what_a_vector_signs_can_be_flipped() {
+        let signed = vector::flip(Provider::Infobip);
+        assert!(signed >= 8, "only {signed} vectors");
+    }
 }

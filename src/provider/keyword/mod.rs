@@ -79,6 +79,9 @@ pub fn classify<'k>(text: &str, keywords: &'k Keywords) -> Meaning<'k> {
     // “Cancel?” asks for something, but perhaps not for that.
     let most = if said.contains('?') { Likely } else { Certain };
     let words = plain::words(&said);
+    if listed.is_ignored(&words) {
+        return Meaning::Reply;
+    }
     let whole = listed.word(&words).map(|(action, keyword, confidence)| {
         Meaning::of(action, Heard { evidence: Evidence::Keyword, keyword, confidence })
     });
@@ -97,14 +100,17 @@ impl<'k> Listed<'k> {
         self.0.languages.contains(&language)
     }
 
+    /// Whether these words are configured to mean nothing, whatever they are near.
+    fn is_ignored(&self, words: &str) -> bool {
+        own(&self.0.ignore, words).is_some()
+    }
+
     /// What a whole message of these words asks for.
     fn word(&self, words: &str) -> Option<(Action, &'k str, Confidence)> {
-        let own = |list: &'k [String]| {
-            list.iter().map(String::as_str).find(|written| plain::heard(written) == words)
-        };
-        if words.is_empty() || own(&self.0.ignore).is_some() {
+        if words.is_empty() || self.is_ignored(words) {
             return None;
         }
+        let own = |list| own(list, words);
         let configured = [
             (Action::OptOut, &self.0.opt_out),
             (Action::OptIn, &self.0.opt_in),
@@ -117,6 +123,11 @@ impl<'k> Listed<'k> {
             Some((known.action, known.text, known.confidence))
         })
     }
+}
+
+/// The configured word that is these.
+fn own<'k>(list: &'k [String], words: &str) -> Option<&'k str> {
+    list.iter().map(String::as_str).find(|written| plain::heard(written) == words)
 }
 
 #[cfg(test)]
@@ -234,8 +245,9 @@ mod tests {
         for (least, (part, all)) in [(0.95, tuned.likely), (0.99, tuned.exact), (0.99, tuned.variant)] {
             assert!(part as f64 >= least * all as f64, "{part} of {all}: {:#?}", tuned.wrong);
         }
+        let later = Score::of(include_str!("../../../tests/vectors/optout/held_out_later.tsv"));
         let documentation = include_str!("../../../docs/opt-outs.md");
-        let rows = [tuned.row("tuned on"), held_out.row("set aside")];
+        let rows = [tuned.row("tuned on"), held_out.row("set aside"), later.row("set aside later")];
         for row in rows.iter() {
             assert!(documentation.contains(row.as_str()), "docs/opt-outs.md must say:\n{}", rows.join("\n"));
         }
@@ -257,6 +269,14 @@ mod tests {
             ("stop", "opt_out keyword certain STOP"),
         ] {
             assert_eq!(told(classify(text, &keywords)), expected, "{text}");
+        }
+        // German “stopp” is near, but what is configured to mean nothing means nothing.
+        let deaf = Keywords { ignore: vec!["stop".into()], ..Keywords::default() };
+        assert_eq!(classify("Stop!", &deaf), Meaning::Reply);
+        let silent = Keywords { languages: Vec::new(), ..Keywords::default() };
+        for text in ["stop", "s.t.o.p", "stop stop", "stooop", "stop 22", "stpo", "STOP. Sent from my phone"]
+        {
+            assert_eq!(classify(text, &silent), Meaning::Reply, "{text}");
         }
     }
 

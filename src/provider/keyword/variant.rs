@@ -60,9 +60,9 @@ fn disguised<'k>(listed: &Listed<'k>, core: &str) -> Option<Meaning<'k>> {
         return None;
     }
     let numbered = core.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
-    let strong =
-        STRONG.iter().copied().find(|word| *word == numbered || letters.replace(word, "").is_empty());
-    if let Some(keyword) = strong {
+    let strong = STRONG.iter().copied().filter(|word| listed.word(word).is_some());
+    let mut said = strong.filter(|word| *word == numbered || letters.replace(word, "").is_empty());
+    if let Some(keyword) = said.next() {
         return meaning(Action::OptOut, keyword, Certain);
     }
     let is_it = |text: &str| text.len() >= 3 && (text == letters || undoubled(text).eq(undoubled(&letters)));

@@ -23,6 +23,12 @@ mod tests {
         vector::run(Provider::Twilio);
     }
 
+    #[test]
+    fn no_bit_of_what_a_vector_signs_can_be_flipped() {
+        let signed = vector::flip(Provider::Twilio);
+        assert!(signed >= 40, "only {signed} vectors");
+    }
+
     fn events(body: &str) -> usize {
         let mut connection = vector::connection(Provider::Twilio);
         connection.auth.path_secrets.push(Secret::new("s".into()));

@@ -27,7 +27,7 @@ pub(crate) use redis::{Cluster, OwnRedis};
 pub(crate) use setting::{
     ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SECRETS, SENDERS, Setting, TWILIO_NUMBER,
 };
-pub(crate) use standin::{API_SECRET, SENDING_KEY, SUSPENDED, provider_apis};
+pub(crate) use standin::{API_SECRET, PENNILESS, SENDING_KEY, SUSPENDED, provider_apis};
 
 /// How long anything may take before a test has failed; nothing waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -100,6 +100,12 @@ pub(crate) fn leaks(text: &str) -> Vec<String> {
         run.len() == 11 && &run[4..6] == "55" && !SENDERS.iter().any(|sender| sender.ends_with(*run))
     };
     secrets.chain(digits.filter(is_recipient).map(str::to_owned)).collect()
+}
+
+/// A number somebody asked for in the environment, if anybody did.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the tests may ask for more of them")]
+pub(crate) fn asked_for(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told where the broker and the Redis are")]

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub(crate) const API_SECRET: &str = "api-secret-c0ffee0123456789abcdef";
 /// A key of Infobip's that may send and nothing else.
 pub(crate) const SENDING_KEY: &str = "sending-key-c0ffee0123456789abcdef";
+/// A key and a product token of accounts that have no money left.
+pub(crate) const PENNILESS: &str = "penniless-c0ffee0123456789abcdef";
 /// A Twilio account that is suspended.
 pub(crate) const SUSPENDED: &str = "ACsuspended0000000000000000000000";
 
@@ -72,6 +74,7 @@ async fn twilio_message(Path(sid): Path<String>, request: Request) -> Response {
 async fn infobip_balance(headers: HeaderMap) -> Response {
     match authorization(&headers).strip_prefix("App ") {
         Some(API_SECRET) => Json(json!({ "balance": 47.79, "currency": "EUR" })).into_response(),
+        Some(PENNILESS) => Json(json!({ "balance": 0, "currency": "EUR" })).into_response(),
         Some(SENDING_KEY) => StatusCode::FORBIDDEN.into_response(),
         _ => StatusCode::UNAUTHORIZED.into_response(),
     }
@@ -91,9 +94,11 @@ async fn infobip_message(headers: HeaderMap, Json(body): Json<Value>) -> Respons
 
 async fn cm(Json(body): Json<Value>) -> Response {
     let messages = &body["messages"];
-    let known = messages["authentication"]["productToken"] == API_SECRET;
+    let token = messages["authentication"]["productToken"].as_str();
+    let known = [Some(API_SECRET), Some(PENNILESS)].contains(&token);
     let (status, code) = match (known, messages["msg"].as_array().map_or(0, Vec::len)) {
         (false, _) => (StatusCode::BAD_REQUEST, 103),
+        (true, _) if token == Some(PENNILESS) => (StatusCode::BAD_REQUEST, 102),
         (true, 0) => (StatusCode::BAD_REQUEST, 203),
         (true, _) => (StatusCode::OK, 0),
     };
