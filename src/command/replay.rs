@@ -19,13 +19,14 @@ use crate::tally::{Mirror, Put, Store, Table};
 /// Records between two words on progress.
 const PROGRESS_EVERY: u64 = 200_000;
 /// The documents that a replayed state takes over; cells, messages and consent it counts itself.
-const DOCUMENTS: [Table; 6] = [
+const DOCUMENTS: [Table; 7] = [
     Table::Incidents,
     Table::Outbox,
     Table::Standings,
     Table::Silences,
     Table::Preferences,
     Table::Announced,
+    Table::Acknowledged,
 ];
 
 /// Arguments of `replay`.
