@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -151,6 +152,8 @@ pub struct Clock {
     origin: Timestamp,
     started: Instant,
     speed: u32,
+    /// What it shows, where somebody drives it by hand.
+    driven: Option<&'static AtomicI64>,
 }
 
 impl Clock {
@@ -162,11 +165,20 @@ impl Clock {
     /// A clock that shows `origin` now and runs `speed` times as fast as the wall.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn fast(origin: Timestamp, speed: u32) -> Self {
-        Self { origin, started: Instant::now(), speed }
+        Self { origin, started: Instant::now(), speed, driven: None }
+    }
+
+    /// A clock that shows whatever milliseconds since 1970 it is set to, back and forward: what a
+    /// machine's clock may do. Waits are as long as on the wall's.
+    pub fn driven(shown: &'static AtomicI64) -> Self {
+        Self { driven: Some(shown), ..Self::wall() }
     }
 
     /// The moment this clock shows.
     pub fn now(&self) -> Timestamp {
+        if let Some(shown) = self.driven {
+            return Timestamp(shown.load(Relaxed));
+        }
         if self.speed == 1 {
             return wall_now();
         }

@@ -226,10 +226,9 @@ impl Webhooks {
 impl Events {
     fn book(&mut self, produced: u64, durable: u64, spooled: u64, sink: Sink) {
         self.produced += produced;
-        for (sink, count) in [(sink, durable - spooled), (Sink::Spool, spooled)] {
-            if count > 0 {
-                *self.durable.entry(Cow::Borrowed(sink.name())).or_default() += count;
-            }
+        *self.durable.entry(Cow::Borrowed(sink.name())).or_default() += durable - spooled;
+        if spooled > 0 {
+            *self.durable.entry(Cow::Borrowed(Sink::Spool.name())).or_default() += spooled;
         }
         self.not_durable += produced - durable;
     }

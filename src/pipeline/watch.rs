@@ -102,8 +102,11 @@ impl Watch {
         if let Some(lead) = lead.as_ref() {
             self.discord_status.send_replace(lead.status.borrow().clone());
         }
-        if let Some(lead) = lead.as_mut().filter(|_| *due <= now) {
-            *due = now.plus(self.registry.load().health.evaluate_every);
+        let every = self.registry.load().health.evaluate_every;
+        // A clock that was set back must not put the next evaluation off for as long.
+        let is_due = *due <= now || due.since(now) > every;
+        if let Some(lead) = lead.as_mut().filter(|_| is_due) {
+            *due = now.plus(every);
             self.evaluate(lead, now).await?;
         }
         match lead.as_mut() {

@@ -4,6 +4,7 @@ mod harness;
 mod accounts;
 mod admin;
 mod cli;
+mod clock;
 mod codes;
 mod faults;
 mod fleet;

@@ -2,6 +2,7 @@
 //! and must hold no secret and no recipient's number.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::provider::{Answer, Webhook};
+use super::secrecy::{kept, pages};
 use super::{eventually, leaks};
 
 /// A running `sounder`. It is killed when a test ends before it does.
@@ -18,6 +20,10 @@ pub(crate) struct Child {
     receive: String,
     admin: String,
     client: reqwest::Client,
+    /// Where it keeps its data.
+    data: PathBuf,
+    /// What its admin listener showed before it was told to end; none while nothing was asked of it.
+    shown: Option<String>,
 }
 
 /// A `sounder` that has ended.
@@ -30,12 +36,13 @@ pub(crate) struct Ended {
 }
 
 impl Child {
-    pub(super) fn start(mut command: Command, receive: &str, admin: &str) -> Self {
+    pub(super) fn start(mut command: Command, (receive, admin): (&str, &str), data: PathBuf) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let out = |name| Stdio::from(File::create(dir.path().join(name)).unwrap());
         let process = command.stdin(Stdio::null()).stdout(out("stdout")).stderr(out("stderr")).spawn();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(15)).build().unwrap();
-        Self { process: process.unwrap(), dir, receive: receive.into(), admin: admin.into(), client }
+        let (receive, admin, process) = (receive.into(), admin.into(), process.unwrap());
+        Self { process, dir, receive, admin, client, data, shown: None }
     }
 
     /// What it has printed to standard error.
@@ -52,6 +59,7 @@ impl Child {
             self.is_ready_now().await.then_some(())
         })
         .await;
+        self.shown = Some(String::new());
     }
 
     /// Whether `/readyz` answers 200.
@@ -159,9 +167,17 @@ impl Child {
     }
 
     /// Sends SIGTERM and waits for its end.
-    pub(crate) async fn terminate(self) -> Ended {
+    pub(crate) async fn terminate(mut self) -> Ended {
+        self.look();
         self.signal("TERM");
         self.ends().await
+    }
+
+    /// Looks at all that a daemon shows, as long as it can be seen.
+    fn look(&mut self) {
+        if let Some(shown) = &mut self.shown {
+            shown.push_str(&pages(&self.admin));
+        }
     }
 
     /// Waits until it is no more, where another is to take its place.
@@ -186,6 +202,9 @@ impl Child {
 impl Drop for Child {
     #[expect(clippy::print_stderr, reason = "shown beside the test's failure")]
     fn drop(&mut self) {
+        if !std::thread::panicking() && matches!(self.process.try_wait(), Ok(None)) {
+            self.look();
+        }
         // It may have ended already.
         drop(self.process.kill());
         drop(self.process.wait());
@@ -200,6 +219,10 @@ impl Drop for Child {
         }
         let leaked = leaks(&printed);
         assert!(leaked.is_empty(), "it printed {leaked:?}");
+        let Some(shown) = &self.shown else { return };
+        let told = fs::read_to_string(self.dir.path().join("stdout")).unwrap();
+        let leaked = [leaks(shown), leaks(&told), kept(&self.data)].concat();
+        assert!(leaked.is_empty(), "it showed or kept {leaked:?}");
     }
 }
 

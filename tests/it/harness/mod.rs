@@ -7,6 +7,7 @@ mod broker;
 mod daemon;
 mod provider;
 mod redis;
+mod secrecy;
 mod setting;
 mod standin;
 
@@ -24,8 +25,9 @@ pub(crate) use provider::{
     Answer, Fate, Webhook, cm, infobip, infobip_body, lime, post, twilio, twilio_form,
 };
 pub(crate) use redis::{Cluster, OwnRedis};
+pub(crate) use secrecy::leaks;
 pub(crate) use setting::{
-    ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SECRETS, SENDERS, Setting, TWILIO_NUMBER,
+    ADMIN_TOKEN, CM_NUMBER, INFOBIP_NUMBER, LIME_NUMBER, SENDERS, Setting, TWILIO_NUMBER,
 };
 pub(crate) use standin::{API_SECRET, PENNILESS, SENDING_KEY, SUSPENDED, provider_apis};
 
@@ -90,16 +92,6 @@ pub(crate) fn damage(dir: &Path) {
             std::fs::write(path, b"nonsense nonsense nonsense nonsense").unwrap();
         }
     }
-}
-
-/// What must never be shown, as far as it stands in a text: secrets, and recipients' numbers.
-pub(crate) fn leaks(text: &str) -> Vec<String> {
-    let secrets = SECRETS.iter().filter(|secret| text.contains(**secret)).map(|secret| (*secret).to_owned());
-    let digits = text.split(|c: char| !c.is_ascii_digit());
-    let is_recipient = |run: &&str| {
-        run.len() == 11 && &run[4..6] == "55" && !SENDERS.iter().any(|sender| sender.ends_with(*run))
-    };
-    secrets.chain(digits.filter(is_recipient).map(str::to_owned)).collect()
 }
 
 /// A number somebody asked for in the environment, if anybody did.

@@ -11,7 +11,7 @@ use super::setting::{
 };
 
 /// Who the messages are for; nobody may ever see it.
-const RECIPIENT: &str = "12025559876";
+pub(super) const RECIPIENT: &str = "12025559876";
 
 /// What a receipt says of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

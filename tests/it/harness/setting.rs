@@ -153,14 +153,14 @@ impl Setting {
 
     /// Starts `sounder` on this configuration, whatever comes of it.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
-        Child::start(self.command(arguments), &self.receive_url(), &self.admin_url())
+        Child::start(self.command(arguments), (&self.receive_url(), &self.admin_url()), self.data())
     }
 
     /// Starts the daemon with failpoints, of which it may die at any moment.
     pub(crate) fn serving_with(&self, failpoints: &str) -> Child {
         let mut command = self.command(&["serve"]);
         command.env("FAILPOINTS", failpoints);
-        Child::start(command, &self.receive_url(), &self.admin_url())
+        Child::start(command, (&self.receive_url(), &self.admin_url()), self.data())
     }
 
     /// The command that starts `sounder` on this configuration.
