@@ -306,29 +306,46 @@ fn recover(directory: &Directory) -> Result<(Durable, Option<Tail>), Error> {
         newest = Record::decode(record).map_or(newest, |record| newest.max(record.time));
     }
     let torn = last.bytes.saturating_sub(valid_to);
-    let cut = || cut(directory, base, valid_to).map_err(unreadable);
-    let (tail, lost) = if last.since.is_some() && last.bytes >= HEADER { cut()? } else { (None, 0) };
+    segments.insert(base, Segment { bytes: valid_to, ..last });
+    if last.since.is_none() || last.bytes < HEADER {
+        return Ok((Durable { segments, end, newest }, None));
+    }
+    let lost = frame::traces(&behind(directory, base, valid_to).map_err(unreadable)?);
     if torn > 0 {
         tracing::warn!(bytes = torn, records = lost, "stream.open cut off an unfinished or damaged tail");
     }
-    segments.insert(base, Segment { bytes: valid_to, ..last });
-    Ok((Durable { segments, end: end + lost, newest }, tail))
+    let fresh = if lost > 0 {
+        // Their offsets are not given out again, also when the cut has removed every trace of them: the
+        // name of the next segment is what remembers.
+        end += lost;
+        segments.insert(end, Segment { bytes: HEADER, since: Some(newest) });
+        let file = directory.create(end, newest).map_err(unreadable)?;
+        Some(Tail { file, base: end, bytes: HEADER })
+    } else {
+        None
+    };
+    let cut = cut(directory, base, valid_to).map_err(unreadable)?;
+    Ok((Durable { segments, end, newest }, fresh.or(Some(cut))))
 }
 
-/// Cuts a segment to its valid part and opens it for more; says of how many records there were
-/// traces behind it.
-fn cut(directory: &Directory, base: u64, valid_to: u64) -> std::io::Result<(Option<Tail>, u64)> {
+/// What stands in a segment behind its valid part.
+fn behind(directory: &Directory, base: u64, valid_to: u64) -> std::io::Result<Vec<u8>> {
     let mut rest = Vec::new();
     let mut file = directory.read(base)?;
     file.seek(SeekFrom::Start(valid_to))?;
     std::io::Read::read_to_end(&mut file, &mut rest)?;
+    Ok(rest)
+}
+
+/// Cuts a segment to its valid part and opens it for more.
+fn cut(directory: &Directory, base: u64, valid_to: u64) -> std::io::Result<Tail> {
     let mut file = directory.append(base)?;
-    if !rest.is_empty() {
+    if file.metadata()?.len() > valid_to {
         file.set_len(valid_to)?;
         file.sync_all()?;
     }
     file.seek(SeekFrom::Start(valid_to))?;
-    Ok((Some(Tail { file, base, bytes: valid_to }), frame::traces(&rest)))
+    Ok(Tail { file, base, bytes: valid_to })
 }
 
 #[cfg(test)]

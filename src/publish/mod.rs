@@ -13,6 +13,8 @@ mod probe;
 mod kafka;
 mod mark;
 mod spool;
+#[cfg(test)]
+mod model;
 mod relay;
 mod booked;
 mod heartbeat;

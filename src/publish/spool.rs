@@ -246,6 +246,10 @@ impl Lane {
                 "stream.spool is shorter than it was drained; it begins anew"
             );
             mark = Mark::at(end);
+            // At once: what comes next stands before the mark on the disk, and would never be drained.
+            mark.save(&file).map_err(|error| {
+                Error::Unusable(format!("{} cannot be written ({error})", file.display()))
+            })?;
         } else if mark.position < start {
             tracing::error!(
                 events = start - mark.position,

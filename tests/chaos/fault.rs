@@ -145,7 +145,8 @@ impl Fault {
             Self::DiskFull | Self::DiskSlow | Self::DiskFails | Self::SpoolTorn | Self::SpoolFlipped => {
                 &[Part::Member, Part::Broker]
             }
-            Self::DiscordFails | Self::DiscordHangs | Self::DiscordForgets => &[Part::Discord],
+            Self::DiscordFails | Self::DiscordHangs => &[Part::Discord],
+            Self::DiscordForgets => &[Part::Discord, Part::Member, Part::Fleet],
             Self::ProviderRepeats => &[Part::Providers],
             Self::BrokerForgets | Self::TopicDeleted => &[Part::Everything],
         }
@@ -204,7 +205,7 @@ impl Fault {
             }
             Self::DiskFull | Self::DiskSlow | Self::DiskFails => disk(self, world, member).await?,
             Self::SpoolTorn | Self::SpoolFlipped => spool(self, world, member).await?,
-            Self::DiscordFails | Self::DiscordHangs | Self::DiscordForgets => self.discord(world).await,
+            Self::DiscordFails | Self::DiscordHangs | Self::DiscordForgets => self.discord(world).await?,
             Self::ProviderRepeats => world.providers.repeat(20, 30).await,
             Self::RedisPaused
             | Self::RedisKilled
@@ -292,7 +293,7 @@ impl Fault {
         }
     }
 
-    async fn discord(self, world: &World) {
+    async fn discord(self, world: &World) -> Result<(), String> {
         let refusals: &[Refusal] = match self {
             Self::DiscordFails => {
                 &[Refusal::ServerError, Refusal::TooManyRequests(0.7), Refusal::Drop, Refusal::LoseAnswer]
@@ -300,9 +301,26 @@ impl Fault {
             Self::DiscordHangs => &[Refusal::Hang],
             _ => &[Refusal::NotFound],
         };
+        let before = world.discord.requests();
         refusals.iter().for_each(|refusal| world.discord.fail_next(*refusal));
         // Something to tell of: a provider's messages begin to fail, and another's no longer.
-        world.providers.sicken(rand::random_range(0..6));
+        let mut looks = 0;
+        until("Discord is told of something", async || {
+            if looks % 60 == 0 {
+                world.providers.sicken(looks / 60 % 5);
+            }
+            looks += 1;
+            world.discord.requests() >= before + refusals.len() as u64
+        })
+        .await?;
+        if self == Self::DiscordForgets {
+            // No alert gets through until a person has seen to it, and started the observers again.
+            for member in &world.members {
+                member.signal("-TERM");
+                until("the daemon has ended", async || !member.is_running()).await?;
+            }
+        }
+        Ok(())
     }
 }
 
