@@ -2,8 +2,6 @@
 //! draining, dying, torn writes, flipped bits and lost marks. Every record that was acknowledged comes
 //! out again, in order, opt-outs first; but for what a flipped bit hit, and that is counted.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
