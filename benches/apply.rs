@@ -123,14 +123,11 @@ fn batch(messages: std::ops::Range<u64>, state: State) -> Apply {
     apply.cells = (0..CELLS).map(cell).collect();
     let ids: Vec<_> = apply.cells.iter().map(CellKey::id).collect();
     for message in messages {
-        let heard = Heard {
-            outcome: Outcome::new(state, None, Some(at(message))),
-            cohort: Cohort::new(CohortSource::ProviderSent, at(message)),
-            placement: Placement::new(
-                PlacementSource::Receipt,
-                ids[usize::try_from(message % CELLS).unwrap()],
-            ),
-        };
+        let heard = Heard::new(
+            Outcome::new(state, None, Some(at(message))),
+            Cohort::new(CohortSource::ProviderSent, at(message)),
+            Placement::new(PlacementSource::Receipt, ids[usize::try_from(message % CELLS).unwrap()]),
+        );
         // Odd multipliers spread the numbers over all bits, as a digest would.
         let identity =
             (u128::from(message).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)).to_be_bytes();

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub consumer_lag: IntGaugeVec,
     /// Events applied to the state: `result`, a line of [`Account`](crate::tally::Account).
     pub applied: IntCounterVec,
+    /// Terminal states that were replaced by others.
+    pub corrections: Counter,
     /// Seconds to apply one batch.
     pub apply_duration: Histogram,
     /// Seconds from sending to the receipt of a delivery: `provider`.
@@ -143,6 +145,7 @@ impl Metrics {
                 &["topic"],
             )?,
             applied: make.counters("applied_total", "Events applied to the state", &["result"])?,
+            corrections: make.counter("corrections_total", "Terminal states that were replaced by others")?,
             apply_duration: make.histogram("apply_duration_seconds", "To apply one batch", FAST)?,
             receipt_delay: make.histograms(
                 "receipt_delay_seconds",

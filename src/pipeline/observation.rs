@@ -179,6 +179,7 @@ impl Observation {
         for (line, count) in account.lines() {
             self.metrics.applied.with_label_values(&[line]).inc_by(count);
         }
+        self.metrics.corrections.inc_by(account.corrected as f64);
     }
 
     fn keep(&self, positions: &BTreeMap<Partition, u64>) {

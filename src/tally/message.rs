@@ -1,15 +1,19 @@
 //! One message's state: the maximum of everything heard about it. Pure.
 //!
-//! Three facts are kept, each packed into one integer so that “better” is a comparison, in Rust and
+//! Six facts are kept, each packed into one integer so that “better” is a comparison, in Rust and
 //! in the store's own function alike. All are below 2^53, which a double holds exactly.
 //!
 //! | fact | layout, most significant first | the better one is |
 //! |---|---|---|
 //! | [`Outcome`] | rank 2, event second 32, severity 2, class 4 | greater |
-//! | [`Cohort`] | 2 − source 2, minute 26 | smaller |
+//! | [`Cohort`] | 2 − source 2, second 32 | smaller |
 //! | [`Placement`] | 3 − source 2, cell 48 | smaller |
+//! | [`Traces`] | seen under way 1, reported 1 | both together |
+//! | [`Arrival`] | second 32 | smaller |
+//! | [`RouteId`] | rank 2, digest 30 | greater |
 //!
-//! Because maxima and minima do not depend on order or repetition, neither does a message's state.
+//! Because maxima, minima and unions do not depend on order or repetition, neither does a message's
+//! state.
 
 use crate::clock::Timestamp;
 use crate::event::{FailureClass, State};
@@ -17,7 +21,11 @@ use crate::event::{FailureClass, State};
 use super::Touch;
 use super::cell::CellId;
 use super::counter::Counter;
+use super::route::RouteId;
 use super::window::CORRECTED_FOR;
+
+/// Bytes of a message's state as the stores keep it.
+pub(super) const STATE_BYTES: usize = 25;
 
 /// What was heard about a message once, or all that was heard so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,47 +36,87 @@ pub struct Heard {
     pub cohort: Cohort,
     /// Where it is counted.
     pub placement: Placement,
+    /// By what it is known.
+    pub traces: Traces,
+    /// When it arrived.
+    pub arrival: Arrival,
+    /// Where it went.
+    pub route: RouteId,
 }
 
 impl Heard {
+    /// What happened to a message, when and where it counts, and nothing else.
+    pub const fn new(outcome: Outcome, cohort: Cohort, placement: Placement) -> Self {
+        let (traces, arrival, route) = (Traces::NONE, Arrival::NEVER, RouteId::NONE);
+        Self { outcome, cohort, placement, traces, arrival, route }
+    }
+
     /// Both, as one: what is better of each fact.
     pub fn with(self, other: Self) -> Self {
         Self {
             outcome: self.outcome.max(other.outcome),
             cohort: self.cohort.min(other.cohort),
             placement: self.placement.min(other.placement),
+            traces: self.traces.with(other.traces),
+            arrival: self.arrival.min(other.arrival),
+            route: self.route.max(other.route),
         }
     }
 
-    /// As the stores keep it: outcome 5 bytes, cohort 4, placement 7, each most significant first.
-    pub(super) fn to_bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
+    /// As the stores keep it: outcome 5 bytes, traces and cohort 5, placement 7, arrival 4, route 4,
+    /// each most significant first.
+    pub(super) fn to_bytes(self) -> [u8; STATE_BYTES] {
+        let mut bytes = [0; STATE_BYTES];
+        let cohort = u64::from(self.traces.0) << 34 | self.cohort.packed();
         bytes[..5].copy_from_slice(&self.outcome.packed().to_be_bytes()[3..]);
-        bytes[5..9].copy_from_slice(&self.cohort.packed().to_be_bytes());
-        bytes[9..].copy_from_slice(&self.placement.packed().to_be_bytes()[1..]);
+        bytes[5..10].copy_from_slice(&cohort.to_be_bytes()[3..]);
+        bytes[10..17].copy_from_slice(&self.placement.packed().to_be_bytes()[1..]);
+        bytes[17..21].copy_from_slice(&self.arrival.0.to_be_bytes());
+        bytes[21..].copy_from_slice(&self.route.value().to_be_bytes());
         bytes
     }
 
     /// Reads what [`Heard::to_bytes`] wrote; `None` for anything of another length.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 16] = bytes.try_into().ok()?;
+        let bytes: &[u8; STATE_BYTES] = bytes.try_into().ok()?;
         let number = |range: std::ops::Range<usize>| {
             bytes[range].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
         };
+        let cohort = number(5..10);
         Some(Self {
             outcome: Outcome::from_packed(number(0..5)),
-            cohort: Cohort::from_packed(u32::try_from(number(5..9)).ok()?),
-            placement: Placement::from_packed(number(9..16)),
+            cohort: Cohort::from_packed(cohort),
+            placement: Placement::from_packed(number(10..17)),
+            traces: Traces(u8::try_from(cohort >> 34 & 3).ok()?),
+            arrival: Arrival(u32::try_from(number(17..21)).ok()?),
+            route: RouteId::from_value(u32::try_from(number(21..25)).ok()?),
         })
     }
 
-    /// What a message in this state adds to the count.
-    pub fn contribution(self) -> Contribution {
-        Contribution {
-            cell: self.placement.cell(),
-            minute: self.cohort.minute(),
-            counter: self.outcome.counter(),
-        }
+    /// What a message in this state adds to the counts.
+    pub fn counted(self) -> Counted {
+        let state = self.outcome.counter();
+        let registered = self.cohort.source() == CohortSource::RegisteredSend;
+        let delivered = state == Counter::DELIVERED;
+        let also = [
+            (delivered && (registered || self.traces.has(Traces::UNDER_WAY))).then_some(Counter::SEEN),
+            registered.then_some(Counter::REGISTERED),
+            (registered && self.traces.has(Traces::REPORTED)).then_some(Counter::ANSWERED),
+            self.delay().filter(|_| delivered).map(Counter::delay),
+        ];
+        let route = if state.is_judged() { self.route } else { RouteId::NONE };
+        Counted { cell: self.placement.cell(), minute: self.cohort.minute(), state, also, route }
+    }
+
+    /// True when this replaces one terminal state by another.
+    pub(super) fn corrects(self, before: Self) -> bool {
+        before.outcome.is_terminal() && before.outcome.counter() != self.outcome.counter()
+    }
+
+    /// Seconds from sending to arrival, where somebody said when it was sent.
+    fn delay(self) -> Option<u32> {
+        let told = self.cohort.source() != CohortSource::ReceivedAt && self.arrival != Arrival::NEVER;
+        told.then(|| self.arrival.0.saturating_sub(self.cohort.second()))
     }
 }
 
@@ -109,6 +157,27 @@ pub struct Contribution {
     pub counter: Counter,
 }
 
+/// All that one message adds to the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The cell.
+    pub cell: CellId,
+    /// The cohort's minute since the epoch.
+    pub minute: u32,
+    /// The state it counts as.
+    pub state: Counter,
+    /// Where it went, if it is judged.
+    pub route: RouteId,
+    also: [Option<Counter>; 4],
+}
+
+impl Counted {
+    /// Every counter it counts in, its state first.
+    pub fn counters(self) -> impl Iterator<Item = Counter> {
+        std::iter::once(self.state).chain(self.also.into_iter().flatten())
+    }
+}
+
 /// What happened to a message: rank, then the provider's event time in whole seconds (none is the
 /// earliest), then failed > blocked > canceled > delivered, then the failure class listed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +216,11 @@ impl Outcome {
         Self(packed & ((1 << 40) - 1))
     }
 
+    /// True of a state after which nothing else is expected; what replaces it is terminal, too.
+    const fn is_terminal(self) -> bool {
+        self.0 >> 38 == 3
+    }
+
     /// What it counts as.
     pub fn counter(self) -> Counter {
         match (self.0 >> 38, self.0 >> 4 & 3) {
@@ -166,7 +240,7 @@ impl Outcome {
 
 /// When a message belongs: the earliest time named by the best source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cohort(u32);
+pub struct Cohort(u64);
 
 /// Who says when a message was sent, best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,22 +256,79 @@ pub enum CohortSource {
 impl Cohort {
     /// A time and who says so.
     pub fn new(source: CohortSource, at: Timestamp) -> Self {
-        Self((2 - source as u32) << 26 | (at.minute() & ((1 << 26) - 1)))
+        Self((2 - source as u64) << 32 | u64::from(at.seconds()))
     }
 
     /// The packed form.
-    pub const fn packed(self) -> u32 {
+    pub const fn packed(self) -> u64 {
         self.0
     }
 
     /// From the packed form.
-    pub const fn from_packed(packed: u32) -> Self {
-        Self(packed & ((1 << 28) - 1))
+    pub const fn from_packed(packed: u64) -> Self {
+        Self(packed & ((1 << 34) - 1))
+    }
+
+    /// Who says so.
+    pub const fn source(self) -> CohortSource {
+        match self.0 >> 32 {
+            0 => CohortSource::RegisteredSend,
+            1 => CohortSource::ProviderSent,
+            _ => CohortSource::ReceivedAt,
+        }
+    }
+
+    /// The second since the epoch.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    pub const fn second(self) -> u32 {
+        self.0 as u32
     }
 
     /// The minute since the epoch.
     pub const fn minute(self) -> u32 {
-        self.0 & ((1 << 26) - 1)
+        self.second() / 60
+    }
+}
+
+/// By what a message is known: what any news of it left, in whatever order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Traces(u8);
+
+impl Traces {
+    /// By nothing.
+    pub const NONE: Self = Self(0);
+    /// By a receipt.
+    pub const REPORTED: Self = Self(1);
+    /// By a receipt of a state after which another comes.
+    pub const UNDER_WAY: Self = Self(2);
+
+    /// By a receipt that says this.
+    pub const fn of(state: State) -> Self {
+        if state.is_terminal() { Self::REPORTED } else { Self(Self::REPORTED.0 | Self::UNDER_WAY.0) }
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The earliest moment at which anybody says that a message was delivered: by the provider's own
+/// time, or when its receipt came in where it told none. A later receipt (one that says the message
+/// was read, say) does not make a delivery slower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arrival(u32);
+
+impl Arrival {
+    /// Nobody has said so.
+    pub const NEVER: Self = Self(u32::MAX);
+
+    /// At this moment.
+    pub fn at(moment: Timestamp) -> Self {
+        Self(moment.seconds())
     }
 }
 
@@ -304,10 +435,12 @@ mod tests {
             Cohort::new(source, Timestamp::from_seconds(at))
         });
         let placement = (0..4u64, 0..3u64).prop_map(|(s, c)| Placement::from_packed(s << 48 | c));
-        (outcome, cohort, placement).prop_map(|(outcome, cohort, placement)| Heard {
-            outcome,
-            cohort,
-            placement,
+        let rest = (0..4u8, prop::option::of(0..600u32), 0..4u32);
+        (outcome, cohort, placement, rest).prop_map(|(outcome, cohort, placement, rest)| Heard {
+            traces: Traces(rest.0),
+            arrival: rest.1.map_or(Arrival::NEVER, Arrival),
+            route: RouteId::from_value(rest.2 << 30),
+            ..Heard::new(outcome, cohort, placement)
         })
     }
 
@@ -315,10 +448,9 @@ mod tests {
     fn a_forgotten_message_is_late_and_a_known_one_never_is() {
         let clock = Timestamp::from_seconds(100 * 86_400);
         let old = clock.minus(CORRECTED_FOR).minus(std::time::Duration::from_secs(60));
-        let heard = |at| Heard {
-            outcome: Outcome::SILENT,
-            cohort: Cohort::new(CohortSource::ReceivedAt, at),
-            placement: Placement::from_packed(0),
+        let heard = |at| {
+            let cohort = Cohort::new(CohortSource::ReceivedAt, at);
+            Heard::new(Outcome::SILENT, cohort, Placement::from_packed(0))
         };
         let touch = |received_at, at| Touch { identity: [0; 16], heard: heard(at), received_at };
         assert_eq!(judge(None, &touch(old, old), clock), Verdict::Late);
@@ -326,6 +458,32 @@ mod tests {
         assert_eq!(judge(None, &touch(clock, clock), clock), Verdict::Applied(heard(clock)));
         assert_eq!(judge(Some(heard(clock)), &touch(old, old), clock), Verdict::Applied(heard(old)));
         assert_eq!(judge(Some(heard(old)), &touch(clock, clock), clock), Verdict::Duplicate);
+    }
+
+    #[test]
+    fn a_message_counts_as_what_is_known_of_it() {
+        let at = Timestamp::from_seconds;
+        let heard = |source, state, arrival: Option<i64>| Heard {
+            traces: Traces::of(state),
+            arrival: arrival.map_or(Arrival::NEVER, |second| Arrival::at(at(second))),
+            ..Heard::new(
+                Outcome::new(state, None, None),
+                Cohort::new(source, at(1000)),
+                Placement::from_packed(0),
+            )
+        };
+        let also = |heard: Heard| heard.counted().counters().skip(1).collect::<Vec<_>>();
+        let sent =
+            Heard { traces: Traces::NONE, ..heard(CohortSource::RegisteredSend, State::Unknown, None) };
+        let delivered = heard(CohortSource::ReceivedAt, State::Delivered, Some(1070));
+        assert_eq!(also(sent), [Counter::REGISTERED]);
+        assert_eq!(also(delivered), [], "nobody says when it was sent");
+        let whole = [Counter::SEEN, Counter::REGISTERED, Counter::ANSWERED, Counter::delay(70)];
+        assert_eq!(also(sent.with(delivered)), whole);
+        let reported = heard(CohortSource::ProviderSent, State::Delivered, Some(900));
+        assert_eq!(also(reported), [Counter::delay(0)], "clocks differ");
+        let under_way = heard(CohortSource::ProviderSent, State::Sent, None);
+        assert_eq!(also(reported.with(under_way)), [Counter::SEEN, Counter::delay(0)]);
     }
 
     proptest! {

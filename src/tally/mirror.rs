@@ -4,13 +4,16 @@
 //! after the other, so that concurrent callers cannot lose an update. Must never wait on a store
 //! while it keeps readers out.
 
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
+use crate::event::ConnectionId;
 
 use super::cell::{CellId, CellKey};
+use super::roll::{RollCopy, RollKey};
 use super::window::{Bucket, Cells, Counters};
 
 /// A mirror of the cells in memory, brought up to date by [`Store::refresh`](super::Store::refresh).
@@ -51,6 +54,10 @@ pub(super) struct Delta {
     pub(super) cells: Vec<CellKey>,
     /// What buckets hold.
     pub(super) buckets: Vec<(CellId, Bucket, Counters)>,
+    /// What rolls hold.
+    pub(super) rolls: Vec<(RollKey, RollCopy)>,
+    /// When connections' last receipts were received.
+    pub(super) heard: BTreeMap<ConnectionId, Timestamp>,
     /// The slot's stream clock.
     pub(super) clock: Timestamp,
 }
@@ -118,6 +125,15 @@ fn set(cells: &mut Cells, delta: &Delta) {
     for (cell, bucket, counters) in &delta.buckets {
         cells.set(*cell, *bucket, *counters);
     }
+    set_beside(cells, delta);
+}
+
+/// Rolls stand in one slot each, so there is nothing to sum.
+fn set_beside(cells: &mut Cells, delta: &Delta) {
+    for (key, copy) in &delta.rolls {
+        cells.rolls.set(key.clone(), copy.clone());
+    }
+    cells.hear(&delta.heard);
 }
 
 /// Sets a slot's share and moves the sum by the difference.
@@ -129,6 +145,8 @@ fn add(sums: &mut Cells, share: &mut Cells, delta: &Delta) {
         sums.register(key);
         share.register(key);
     }
+    set_beside(sums, delta);
+    set_beside(share, delta);
     for (cell, bucket, counters) in &delta.buckets {
         let mut sum = sums.get(*cell, *bucket);
         sum.subtract(&share.get(*cell, *bucket));
@@ -140,6 +158,11 @@ fn add(sums: &mut Cells, share: &mut Cells, delta: &Delta) {
 
 fn sum(parts: &[Part]) -> Cells {
     let mut sums = Cells::default();
+    for part in parts {
+        let rolls = &part.cells.rolls;
+        rolls.keys().for_each(|key| sums.rolls.set(key.clone(), rolls.copy(key)));
+        sums.hear(&part.cells.heard);
+    }
     for (id, cell) in parts.iter().flat_map(|part| part.cells.iter()) {
         sums.register(&cell.key);
         for (bucket, counters) in cell.buckets() {

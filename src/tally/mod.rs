@@ -7,7 +7,9 @@ mod message;
 mod cell;
 mod counter;
 mod roll;
+mod route;
 mod window;
+mod listing;
 mod touch;
 mod mirror;
 mod embedded;
@@ -22,12 +24,16 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::config::{self, Secret};
 use crate::consume::Partition;
+use crate::event::ConnectionId;
 
 pub use cell::{CellId, CellKey};
 pub use counter::{Counter, DELAY_STEPS};
-pub use message::{Cohort, CohortSource, Contribution, Heard, Outcome, Placement, PlacementSource};
+pub use message::{
+    Arrival, Cohort, CohortSource, Contribution, Counted, Heard, Outcome, Placement, PlacementSource, Traces,
+};
 pub use mirror::Mirror;
-pub use roll::{Entry, NOTICES_MAX, Notice, Roll, RollKey, RollKind, Rolls, Subject};
+pub use roll::{Entry, NOTICES_MAX, Notice, Notices, Roll, RollKey, RollKind, Rolls, Subject};
+pub use route::{Route, RouteId};
 pub use touch::{News, touch};
 pub use window::{Bucket, CORRECTED_FOR, Cell, Cells, Counters, HOURS_KEPT, MINUTES_KEPT};
 
@@ -49,6 +55,10 @@ pub struct Apply {
     pub touches: Vec<(Partition, Touch)>,
     /// Every cell the news names.
     pub cells: Vec<CellKey>,
+    /// Names for the rolls.
+    pub entries: Vec<Entry>,
+    /// When each connection's last receipt was received.
+    pub heard: BTreeMap<ConnectionId, Timestamp>,
     /// Records that carry no news of a message, by partition.
     pub aside: BTreeMap<Partition, Aside>,
     /// The stream clock: no record before this moment is still to come.
@@ -78,6 +88,9 @@ pub struct Account {
     pub late: u64,
     pub dead: u64,
     pub not_counted: u64,
+    /// Of those applied, the ones that replaced a terminal state. Told of a batch, and not kept.
+    #[serde(skip)]
+    pub corrected: u64,
 }
 
 impl Account {
@@ -88,6 +101,7 @@ impl Account {
         self.late += other.late;
         self.dead += other.dead;
         self.not_counted += other.not_counted;
+        self.corrected += other.corrected;
     }
 
     /// Every line with its name.

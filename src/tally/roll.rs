@@ -96,16 +96,28 @@ pub struct Roll {
     seconds: Vec<u32>,
 }
 
+/// Notices of one kind, by when they were told and under which name.
+pub type Notices = BTreeMap<(u32, [u8; 8]), Notice>;
+
+/// One roll as a store holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RollCopy {
+    /// Names.
+    Roll(Roll),
+    /// Notices.
+    Notices(Notices),
+}
+
 /// Every roll, and every notice that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rolls {
     rolls: HashMap<RollKey, Roll>,
-    notices: BTreeMap<RollKey, Vec<Notice>>,
+    notices: BTreeMap<RollKey, Notices>,
 }
 
 impl RollKey {
     /// As stores name it: a letter, then whose it is.
-    pub fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let kind = match self.kind {
             RollKind::OptOuts => 'o',
             RollKind::LikelyOptOuts => 'l',
@@ -120,7 +132,7 @@ impl RollKey {
     }
 
     /// Reads what [`RollKey::to_text`] wrote.
-    pub fn from_text(text: &str) -> Option<Self> {
+    pub(super) fn from_text(text: &str) -> Option<Self> {
         let mut letters = text.chars();
         let kind = match letters.next()? {
             'o' => RollKind::OptOuts,
@@ -159,14 +171,14 @@ const fn notice_letter(kind: FeedbackKind) -> char {
 
 impl Entry {
     /// True until a roll has forgotten the moment.
-    pub fn is_kept(&self, clock: Timestamp) -> bool {
+    pub(super) fn is_kept(&self, clock: Timestamp) -> bool {
         self.at.seconds() >= oldest(clock)
     }
 }
 
 impl Roll {
     /// A roll whose names have been on it since these seconds.
-    pub fn of(mut seconds: Vec<u32>) -> Self {
+    pub(super) fn of(mut seconds: Vec<u32>) -> Self {
         seconds.sort_unstable();
         Self { seconds }
     }
@@ -208,36 +220,58 @@ impl Rolls {
 
     /// Every notice that is kept, by connection and kind, oldest first within each.
     pub fn notices(&self) -> impl Iterator<Item = &Notice> {
-        self.notices.values().flatten()
+        self.notices.values().flat_map(BTreeMap::values)
+    }
+
+    /// Puts a name on its roll, from when it was on it, if it was. Of notices the oldest is pushed out
+    /// where there are too many; its name is returned.
+    pub(super) fn put(&mut self, entry: &Entry, was: Option<u32>) -> Option<[u8; 8]> {
+        let at = entry.at.seconds();
+        let Some(notice) = &entry.notice else {
+            self.roll(&entry.roll).put(was, at);
+            return None;
+        };
+        let notices = self.notices.entry(entry.roll.clone()).or_default();
+        was.and_then(|was| notices.remove(&(was, entry.name)));
+        notices.insert((at, entry.name), notice.clone());
+        let out = notices.len() > NOTICES_MAX;
+        out.then(|| notices.pop_first()).flatten().map(|((_, name), _)| name)
+    }
+
+    /// A copy of one roll.
+    pub(super) fn copy(&self, key: &RollKey) -> RollCopy {
+        match key.kind {
+            RollKind::Notices(_) => RollCopy::Notices(self.notices.get(key).cloned().unwrap_or_default()),
+            _ => RollCopy::Roll(self.rolls.get(key).cloned().unwrap_or_default()),
+        }
+    }
+
+    /// Every key there is a roll of.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &RollKey> {
+        self.rolls.keys().chain(self.notices.keys())
+    }
+
+    /// Sets a roll to what a store holds.
+    pub(super) fn set(&mut self, key: RollKey, copy: RollCopy) {
+        match copy {
+            RollCopy::Roll(roll) => drop(self.rolls.insert(key, roll)),
+            RollCopy::Notices(notices) => drop(self.notices.insert(key, notices)),
+        }
     }
 
     /// The roll of a key, made if there is none.
     pub fn roll(&mut self, key: &RollKey) -> &mut Roll {
-        if !self.rolls.contains_key(key) {
-            self.rolls.insert(key.clone(), Roll::default());
-        }
         self.rolls.entry(key.clone()).or_default()
     }
 
-    /// Sets a roll to what the store holds.
-    pub fn set(&mut self, key: RollKey, roll: Roll) {
-        self.rolls.insert(key, roll);
-    }
-
-    /// Sets the notices of a key to what the store holds.
-    pub fn set_notices(&mut self, key: RollKey, mut notices: Vec<Notice>) {
-        notices.sort_by(|a, b| (a.at, &a.event, &a.text).cmp(&(b.at, &b.event, &b.text)));
-        self.notices.insert(key, notices);
-    }
-
     /// Forgets names whose time is over.
-    pub fn expire(&mut self, clock: Timestamp) {
+    pub(super) fn expire(&mut self, clock: Timestamp) {
         self.rolls.retain(|_, roll| {
             roll.expire(clock);
             !roll.seconds.is_empty()
         });
         self.notices.retain(|_, notices| {
-            notices.retain(|notice| notice.at.seconds() >= oldest(clock));
+            notices.retain(|(at, _), _| *at >= oldest(clock));
             !notices.is_empty()
         });
     }

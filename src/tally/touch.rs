@@ -12,7 +12,10 @@ use crate::event::{ConnectionId, FailureClass, Identity, ListId, Number, Provide
 use crate::registry::Registry;
 
 use super::cell::{CellId, CellKey};
-use super::message::{Cohort, CohortSource, Heard, Outcome, Placement, PlacementSource};
+use super::listing;
+use super::message::{Arrival, Cohort, CohortSource, Heard, Outcome, Placement, PlacementSource, Traces};
+use super::roll::Entry;
+use super::route::Route;
 use super::window::CORRECTED_FOR;
 use super::{Apply, Touch};
 
@@ -26,7 +29,9 @@ pub enum News {
         /// The cell that [`Heard::placement`] stands for.
         cell: CellKey,
     },
-    /// Nothing: consent, replies, feedback and the rest are not counted in cells.
+    /// Nothing of a message, but names for the rolls.
+    Listed(Vec<Entry>),
+    /// Nothing: replies and the rest are not counted.
     NotCounted,
     /// Nothing anybody can read.
     Dead,
@@ -41,6 +46,8 @@ struct ReceiptSays {
     list: Option<ListId>,
     state: State,
     failure: Option<FailureSays>,
+    country: Option<String>,
+    network: Option<String>,
     sent_at: Option<Timestamp>,
     occurred_at: Option<Timestamp>,
 }
@@ -68,13 +75,11 @@ pub fn touch(record: &Record, registry: &Registry) -> News {
         Topic::Sends => {
             serde_json::from_slice::<SendSays>(&record.value).map_or(News::Dead, |says| of_send(record, says))
         }
-        Topic::Consent
-        | Topic::Inbound
-        | Topic::Feedback
-        | Topic::Incidents
-        | Topic::Numbers
-        | Topic::Receivers
-        | Topic::DeadLetter => News::NotCounted,
+        Topic::Consent => listing::of_consent(record).map_or(News::Dead, News::Listed),
+        Topic::Feedback => listing::of_feedback(record).map_or(News::Dead, News::Listed),
+        Topic::Inbound | Topic::Incidents | Topic::Numbers | Topic::Receivers | Topic::DeadLetter => {
+            News::NotCounted
+        }
     }
 }
 
@@ -92,7 +97,14 @@ fn of_receipt(record: &Record, says: ReceiptSays, registry: &Registry) -> News {
         None => Cohort::new(CohortSource::ReceivedAt, record.time),
     };
     let outcome = Outcome::new(says.state, says.failure.map(|failure| failure.class), says.occurred_at);
-    news(record, Facts { outcome, cohort, source }, cell)
+    let arrived = says.occurred_at.unwrap_or(record.time).min(record.time);
+    let heard = Heard {
+        traces: Traces::of(says.state),
+        arrival: if says.state == State::Delivered { Arrival::at(arrived) } else { Arrival::NEVER },
+        route: Route::new(says.country, says.network).id(),
+        ..Heard::new(outcome, cohort, Placement::new(source, cell.id()))
+    };
+    news(record, heard, cell)
 }
 
 fn of_send(record: &Record, says: SendSays) -> News {
@@ -102,24 +114,13 @@ fn of_send(record: &Record, says: SendSays) -> News {
     let sent_at = if planned { says.sent_at } else { record.time };
     let cohort = Cohort::new(CohortSource::RegisteredSend, sent_at);
     let cell = CellKey { number: Some(says.number), connection: says.connection, list: says.list };
-    let facts = Facts { outcome: Outcome::SILENT, cohort, source: PlacementSource::RegisteredSend };
-    news(record, facts, cell)
+    let placement = Placement::new(PlacementSource::RegisteredSend, cell.id());
+    news(record, Heard::new(Outcome::SILENT, cohort, placement), cell)
 }
 
-struct Facts {
-    outcome: Outcome,
-    cohort: Cohort,
-    source: PlacementSource,
-}
-
-fn news(record: &Record, facts: Facts, cell: CellKey) -> News {
-    let placement = Placement::new(facts.source, cell.id());
-    let touch = Touch {
-        identity: Identity::digest_of_key(&record.key),
-        heard: Heard { outcome: facts.outcome, cohort: facts.cohort, placement },
-        received_at: record.time,
-    };
-    News::Touch { touch, cell }
+fn news(record: &Record, heard: Heard, cell: CellKey) -> News {
+    let identity = Identity::digest_of_key(&record.key);
+    News::Touch { touch: Touch { identity, heard, received_at: record.time }, cell }
 }
 
 /// A receipt does not say where its number came from. CM's and Lime's name none themselves, so one
@@ -146,8 +147,15 @@ impl Apply {
             *next = (*next).max(taken.offset + 1);
             match taken.record.as_ref().map_or(News::Dead, |record| touch(record, registry)) {
                 News::Touch { touch, cell } => {
+                    if taken.record.as_ref().is_some_and(|record| record.topic == Topic::Receipts) {
+                        apply.hear(&cell.connection, touch.received_at);
+                    }
                     cells.entry(touch.heard.placement.cell()).or_insert(cell);
                     apply.touches.push((taken.partition, touch));
+                }
+                News::Listed(entries) => {
+                    apply.entries.extend(entries);
+                    apply.aside.entry(taken.partition).or_default().not_counted += 1;
                 }
                 News::NotCounted => apply.aside.entry(taken.partition).or_default().not_counted += 1,
                 News::Dead => apply.aside.entry(taken.partition).or_default().dead += 1,
@@ -155,6 +163,14 @@ impl Apply {
         }
         apply.cells = cells.into_values().collect();
         apply
+    }
+
+    /// Notes that a receipt of a connection was received.
+    fn hear(&mut self, connection: &ConnectionId, at: Timestamp) {
+        match self.heard.get_mut(connection) {
+            Some(latest) => *latest = at.max(*latest),
+            None => drop(self.heard.insert(connection.clone(), at)),
+        }
     }
 }
 

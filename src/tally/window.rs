@@ -148,6 +148,14 @@ impl Cells {
         .unwrap_or_default()
     }
 
+    /// Notes when connections' last receipts were received.
+    pub fn hear(&mut self, heard: &BTreeMap<ConnectionId, Timestamp>) {
+        for (connection, at) in heard {
+            let latest = self.heard.entry(connection.clone()).or_default();
+            *latest = at.max(latest).to_owned();
+        }
+    }
+
     /// Drops the buckets whose time is over.
     pub fn expire(&mut self, clock: Timestamp) {
         for cell in self.cells.values_mut() {

@@ -14,13 +14,14 @@ use sounder::clock::Timestamp;
 use sounder::config::{self, Config, Secret};
 use sounder::consume::{Batch, Partition, Taken};
 use sounder::event::{
-    Blames, Body, ConnectionId, Event, EventId, Failure, FailureClass, ListId, Number, Provider, Receipt,
-    Record, Send, State, Topic,
+    Action, Blames, Body, Confidence, ConnectionId, Consent, Event, EventId, Evidence, Failure, FailureClass,
+    Feedback, FeedbackKind, ListId, Number, Provider, Receipt, Record, Scope, Send, Severity, State, Topic,
 };
 use sounder::registry::Registry;
 use sounder::tally::{
-    Account, Apply, Aside, Bucket, CellKey, Cells, Cohort, CohortSource, Counter, Counters, Error, Heard,
-    Mirror, Outcome, Placement, PlacementSource, Put, Store, Table, Touch,
+    Account, Apply, Aside, Bucket, CellKey, Cells, Cohort, CohortSource, Counter, Counters, Entry, Error,
+    Heard, Mirror, NOTICES_MAX, Notice, Outcome, Placement, PlacementSource, Put, RollKey, RollKind, Store,
+    Subject, Table, Touch,
 };
 
 use crate::harness;
@@ -89,6 +90,8 @@ contract! {
     mirrors_take_nothing_from_each_other
     records_without_news_are_accounted_for
     batches_may_be_large_or_empty
+    consent_and_feedback_are_listed_and_receipts_heard
+    of_notices_the_newest_are_kept
 }
 
 async fn a_batch_applied_twice_is_counted_once(place: Place) {
@@ -257,7 +260,7 @@ async fn records_without_news_are_accounted_for(place: Place) {
     let receipt = record(&Fact { message: 0, received: 5, says: Says::receipt(State::Sent) }, "acme");
     let record = |offset, record: Option<Record>| Taken { partition: Partition::EMBEDDED, offset, record };
     let dead = Record { value: Bytes::from_static(b"{}"), ..receipt.clone() };
-    let aside = Record { topic: Topic::Consent, ..receipt.clone() };
+    let aside = Record { topic: Topic::Inbound, ..receipt.clone() };
     let records =
         vec![record(7, Some(receipt)), record(8, None), record(9, Some(dead)), record(10, Some(aside))];
     let taken = Batch { records, caught_up: true };
@@ -324,7 +327,7 @@ async fn slots_are_fixed_and_lost_functions_come_back() {
     assert!(told.contains("slots 1, not 2; set state.slots"), "{told}");
     let mut connection =
         ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-    ::redis::cmd("FUNCTION").arg("DELETE").arg("sounder_v1").exec_async(&mut connection).await.unwrap();
+    ::redis::cmd("FUNCTION").arg("DELETE").arg("sounder_v2").exec_async(&mut connection).await.unwrap();
     assert_eq!(store.apply(&batch(0, &[touch(1, State::Sent, 0, 1)])).await.unwrap().applied, 1);
 }
 
@@ -357,7 +360,7 @@ async fn a_directory_of_another_format_is_refused() {
         meta.insert("format", "99").unwrap();
     }
     let told = Store::embedded(&state).unwrap_err().to_string();
-    assert!(told.contains("holds format 99 and this version of Sounder reads format 1"), "{told}");
+    assert!(told.contains("holds format 99 and this version of Sounder reads format 2"), "{told}");
 }
 
 #[tokio::test]
@@ -420,6 +423,8 @@ struct Telling {
 }
 
 const SPAN: i64 = 4 * DAY;
+/// What lies between the moments at which providers say that things happened.
+const MOMENT: i64 = 80_000;
 const NUMBERS: [&str; 4] = ["+18005550001", "+18005550002", "71441", "+18005550099"];
 /// The number that the connection is configured with.
 const CONFIGURED: u8 = 3;
@@ -435,13 +440,17 @@ fn histories() -> impl Strategy<Value = History> {
         State::Failed,
         State::Failed,
     ]);
-    // Few seconds, so that many are equal.
-    let occurred = prop::option::weighted(0.8, 1..4_i64);
+    // Few moments, so that many are equal.
+    let occurred = prop::option::weighted(0.8, (1..4_i64).prop_map(|n| n * MOMENT));
+    // Anywhere, or a little before one of those moments.
+    let near = (1..4_i64, prop::sample::select(vec![5, 11, 60, 100, 290, 500, 1_000, 3_000, 7_000]));
+    let sent = prop_oneof![0..SPAN, near.prop_map(|(n, before)| n * MOMENT - before)];
     let class = prop::sample::select(FailureClass::ALL.to_vec());
-    let receipt = (state, class, occurred, prop::option::of(0..SPAN), prop::option::of(0..4_u8)).prop_map(
-        |(state, class, occurred, sent, number)| Says::Receipt { state, class, occurred, sent, number },
-    );
-    let send = (0..SPAN, 0..4_u8).prop_map(|(sent, number)| Says::Send { sent, number });
+    let receipt =
+        (state, class, occurred, prop::option::of(sent.clone()), prop::option::of(0..4_u8)).prop_map(
+            |(state, class, occurred, sent, number)| Says::Receipt { state, class, occurred, sent, number },
+        );
+    let send = (sent, 0..4_u8).prop_map(|(sent, number)| Says::Send { sent, number });
     let says = prop_oneof![4 => receipt, 1 => send];
     let fact =
         (0..6_u8, 0..SPAN, says).prop_map(|(message, received, says)| Fact { message, received, says });
@@ -523,10 +532,14 @@ fn definition(facts: &[Fact], connection: &str) -> BTreeMap<(CellKey, Bucket), V
         let heard: Vec<&Fact> = facts.iter().filter(|fact| fact.message == message).collect();
         let cell = where_it_counts(&heard, connection);
         let second = START + when_it_counts(&heard);
-        let counter = what_it_counts_as(&heard);
+        let state = what_it_counts_as(&heard);
+        let counters = [&[state][..], &what_else_it_counts_as(&heard, state)].concat();
         let minute = u32::try_from(second / 60).unwrap();
-        let mut add =
-            |bucket| *counts.entry((cell.clone(), bucket)).or_default().entry(counter).or_default() += 1;
+        let mut add = |bucket| {
+            for counter in &counters {
+                *counts.entry((cell.clone(), bucket)).or_default().entry(*counter).or_default() += 1;
+            }
+        };
         add(Bucket::Hour(minute / 60));
         // Minutes are kept for 25 h before the clock, which the test ends at the span's end.
         if i64::from(minute) >= (START + SPAN - 25 * 3600) / 60 {
@@ -555,6 +568,34 @@ fn what_it_counts_as(heard: &[&Fact]) -> usize {
     }
     words.sort_unstable();
     words.last().map_or(0, |(_, counter)| *counter)
+}
+
+/// Seen before it was delivered, registered, answered, and how long it took.
+fn what_else_it_counts_as(heard: &[&Fact], state: usize) -> Vec<usize> {
+    let registered = heard.iter().any(|fact| matches!(fact.says, Says::Send { .. }));
+    let states = heard.iter().filter_map(|fact| match fact.says {
+        Says::Receipt { state, .. } => Some(state),
+        Says::Send { .. } => None,
+    });
+    let under_way = states.clone().any(|state| !state.is_terminal());
+    let arrived = heard.iter().filter_map(|fact| match fact.says {
+        Says::Receipt { state: State::Delivered, occurred, .. } => {
+            Some(occurred.unwrap_or(fact.received).min(fact.received))
+        }
+        _ => None,
+    });
+    let told = registered || heard.iter().any(|f| matches!(f.says, Says::Receipt { sent: Some(_), .. }));
+    let delivered = state == 3;
+    let delay = arrived.min().filter(|_| delivered && told).map(|at| at - when_it_counts(heard));
+    let limits = [10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200];
+    let step = delay.map(|delay| 20 + limits.iter().filter(|limit| delay > **limit).count());
+    let also = [
+        (delivered && (registered || under_way)).then_some(17),
+        registered.then_some(18),
+        (registered && states.count() > 0).then_some(19),
+        step,
+    ];
+    also.into_iter().flatten().collect()
 }
 
 /// The earliest time of the best source: registered send, provider, receiver.
@@ -629,7 +670,7 @@ fn record(fact: &Fact, connection: &str) -> Record {
             list: n.and_then(list),
             recipient: None,
             country: None,
-            network: Some("310 \"260\"".into()),
+            network: fact.message.is_multiple_of(2).then(|| format!("310 \"{}\"", fact.received % 3)),
             state: *state,
             is_final: state.is_terminal(),
             failure: (*state == State::Failed).then(|| Failure {
@@ -642,7 +683,7 @@ fn record(fact: &Fact, connection: &str) -> Record {
             segments: Some(2),
             price: None,
             sent_at: sent.map(at),
-            occurred_at: occurred.map(Timestamp::from_seconds),
+            occurred_at: occurred.map(at),
             received_at,
         }),
     };
@@ -689,6 +730,207 @@ fn registry(connection: &str) -> Registry {
     })
 }
 
+// What people do, counted beside the cells.
+
+#[derive(Clone, Debug)]
+struct Deed {
+    kind: RollKind,
+    subject: u8,
+    name: u8,
+    second: i64,
+}
+
+const SUBJECTS: u8 = 3;
+
+fn deeds() -> impl Strategy<Value = (Vec<Deed>, [Telling; 4])> {
+    let kind = prop::sample::select(vec![RollKind::OptOuts, RollKind::LikelyOptOuts, RollKind::Complaints]);
+    let deed = (kind, 0..SUBJECTS, 0..5_u8, 0..30 * DAY).prop_map(|(kind, subject, name, second)| Deed {
+        kind,
+        subject,
+        name,
+        second,
+    });
+    prop::collection::vec(deed, 1..40).prop_flat_map(|deeds| {
+        let telling = telling(deeds.len());
+        (Just(deeds), [telling.clone(), telling.clone(), telling.clone(), telling])
+    })
+}
+
+fn subject(case: u32, subject: u8) -> Subject {
+    Subject::Number(Number::parse(&format!("+1{case:07}{subject:03}")).unwrap())
+}
+
+#[test]
+fn any_telling_of_what_people_did_counts_each_of_them_once() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cluster = runtime.block_on(harness::Cluster::start());
+    let places = [Place::directory(), Place::redis(1), Place::redis(3), Place::redis_at(cluster.url(), 16)];
+    let stores = places.each_ref().map(|place| runtime.block_on(place.open()));
+    let mirrors: [Mirror; 4] = Default::default();
+    let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = AtomicU32::new(1);
+    let kinds = [RollKind::OptOuts, RollKind::LikelyOptOuts, RollKind::Complaints];
+    let windows = [DAY, 7 * DAY, 30 * DAY].map(|span| Duration::from_secs(span.unsigned_abs()));
+    TestRunner::new(config)
+        .run(&(deeds(), 0..31 * DAY), |((deeds, tellings), now)| {
+            let case = cases.fetch_add(1, Relaxed);
+            let naive = |kind, of: u8, span: Duration| {
+                let mut first: BTreeMap<u8, i64> = BTreeMap::new();
+                for deed in deeds.iter().filter(|deed| deed.kind == kind && deed.subject == of) {
+                    let known = first.entry(deed.name).or_insert(deed.second);
+                    *known = deed.second.min(*known);
+                }
+                let from = now - i64::try_from(span.as_secs()).unwrap();
+                first.values().filter(|second| (from + 1..=now).contains(*second)).count() as u64
+            };
+            for ((store, mirror), telling) in stores.iter().zip(&mirrors).zip(&tellings) {
+                runtime.block_on(tell_deeds(store, &deeds, telling, case));
+                runtime.block_on(store.refresh(mirror)).unwrap();
+                for (kind, of) in kinds.into_iter().flat_map(|kind| (0..SUBJECTS).map(move |of| (kind, of))) {
+                    for span in windows {
+                        let within =
+                            |cells: &Cells| cells.rolls.within(kind, &subject(case, of), span, at(now));
+                        let told = format!("{kind:?} of {of} in {span:?} on {store:?}");
+                        prop_assert_eq!(mirror.read(within), naive(kind, of, span), "{}", told);
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    for (store, mirror) in stores.iter().zip(&mirrors) {
+        let fresh = runtime.block_on(cells(store));
+        mirror.read(|cells| assert_eq!(cells.rolls, fresh.rolls));
+        // All of them are forgotten in time.
+        runtime.block_on(store.expire(at(62 * DAY))).unwrap();
+        assert_eq!(runtime.block_on(cells(store)).rolls.iter().count(), 0, "{store:?}");
+    }
+}
+
+async fn tell_deeds(store: &Store, deeds: &[Deed], telling: &Telling, case: u32) {
+    let (mut rest, mut sizes) = (&telling.order[..], telling.batches.iter().cycle());
+    while let (false, Some((size, clock))) = (rest.is_empty(), sizes.next()) {
+        let (now, later) = rest.split_at(rest.len().min(*size));
+        rest = later;
+        let entry = |deed: &Deed| Entry {
+            roll: RollKey { kind: deed.kind, subject: subject(case, deed.subject) },
+            name: [deed.name; 8],
+            at: at(deed.second),
+            notice: None,
+        };
+        let entries = now.iter().map(|place| entry(&deeds[*place])).collect();
+        store.apply(&Apply { entries, clock: at(*clock), ..Apply::default() }).await.unwrap();
+    }
+}
+
+async fn consent_and_feedback_are_listed_and_receipts_heard(place: Place) {
+    let store = place.open().await;
+    let connection = ConnectionId::parse("acme").unwrap();
+    let number = Number::parse("+18005550100");
+    let consent = |action, evidence, second| {
+        Body::Consent(Consent {
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            action,
+            evidence,
+            confidence: Confidence::Certain,
+            keyword: None,
+            scope: Scope::Number,
+            scope_id: "+18005550100".into(),
+            number: number.clone(),
+            list: None,
+            recipient: serde_json::from_str(&format!("\"h:{second}\"")).unwrap(),
+            message_id: None,
+            occurred_at: None,
+            received_at: at(second),
+        })
+    };
+    let feedback = |kind, severity, second| {
+        Body::Feedback(Feedback {
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            kind,
+            severity,
+            number: number.clone(),
+            subject: Some("campaign".into()),
+            provider_event: "x".into(),
+            code: None,
+            text: "A sentence.".into(),
+            occurred_at: Some(at(second)),
+            received_at: at(50),
+        })
+    };
+    let bodies = [
+        consent(Action::OptOut, Evidence::Keyword, 10),
+        consent(Action::OptOut, Evidence::SendRejected, 11),
+        consent(Action::OptIn, Evidence::Keyword, 12),
+        feedback(FeedbackKind::Complaint, Severity::Complaint, 20),
+        feedback(FeedbackKind::Suspension, Severity::Suspension, 30),
+    ];
+    let receipt = Fact { message: 0, received: 40, says: Says::receipt(State::Sent) };
+    let records = bodies
+        .into_iter()
+        .zip(0..)
+        .map(|(body, n)| Event { id: EventId::of(&connection, &[&n.to_string()]), body }.record(None));
+    let records = records.chain([record(&receipt, "acme")]).zip(0..);
+    let taken = |(record, offset)| Taken { partition: Partition::EMBEDDED, offset, record: Some(record) };
+    let batch = Batch { records: records.map(taken).collect(), caught_up: true };
+    let apply = Apply::of(&batch, at(50), &registry("acme"));
+    for _ in 0..2 {
+        assert_eq!(store.apply(&apply).await.unwrap().not_counted, 5);
+    }
+    store.close().await;
+    drop(store);
+    let cells = cells(&place.open().await).await;
+    let within = |kind| {
+        let subject = Subject::Number(number.clone().unwrap());
+        cells.rolls.within(kind, &subject, Duration::from_secs(3600), at(50))
+    };
+    assert_eq!((within(RollKind::OptOuts), within(RollKind::Complaints)), (1, 1));
+    let told: Vec<_> = cells.rolls.notices().map(|notice| (notice.kind, notice.at)).collect();
+    assert_eq!(told, [(FeedbackKind::Complaint, at(20)), (FeedbackKind::Suspension, at(30))]);
+    assert_eq!(cells.heard, BTreeMap::from([(connection, at(40))]));
+}
+
+async fn of_notices_the_newest_are_kept(place: Place) {
+    let store = place.open().await;
+    let connection = ConnectionId::parse("acme").unwrap();
+    let roll = RollKey {
+        kind: RollKind::Notices(FeedbackKind::Account),
+        subject: Subject::Connection(connection.clone()),
+    };
+    let entry = |n: i64| Entry {
+        roll: roll.clone(),
+        name: n.to_be_bytes(),
+        at: at(n),
+        notice: Some(Notice {
+            at: at(n),
+            kind: FeedbackKind::Account,
+            severity: Severity::Warning,
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            number: None,
+            subject: None,
+            event: "x".into(),
+            code: None,
+            text: "A sentence.".into(),
+        }),
+    };
+    let (max, last) = (i64::try_from(NOTICES_MAX).unwrap(), 2 * i64::try_from(NOTICES_MAX).unwrap());
+    for batch in [max..last, 0..max + 5, max..last] {
+        let entries = batch.map(entry).collect();
+        store.apply(&Apply { entries, ..Apply::default() }).await.unwrap();
+    }
+    let mirror = Mirror::default();
+    store.refresh(&mirror).await.unwrap();
+    let seconds = |cells: &Cells| cells.rolls.notices().map(|notice| notice.at).collect::<Vec<_>>();
+    let newest: Vec<_> = (max..last).map(at).collect();
+    assert_eq!(mirror.read(seconds), newest);
+    store.close().await;
+    drop(store);
+    assert_eq!(seconds(&cells(&place.open().await).await), newest);
+}
+
 // What the tests are told in.
 
 fn at(second: i64) -> Timestamp {
@@ -706,11 +948,11 @@ fn touch(message: u32, state: State, second: i64, number: u32) -> Touch {
     for (part, bytes) in identity.chunks_mut(4).zip([7_u32, 11, 13, 1]) {
         part.copy_from_slice(&message.wrapping_mul(bytes.wrapping_mul(2_654_435_761)).to_be_bytes());
     }
-    let heard = Heard {
-        outcome: Outcome::new(state, None, Some(at(second))),
-        cohort: Cohort::new(CohortSource::ReceivedAt, at(second)),
-        placement: Placement::new(PlacementSource::Receipt, cell(number).id()),
-    };
+    let heard = Heard::new(
+        Outcome::new(state, None, Some(at(second))),
+        Cohort::new(CohortSource::ReceivedAt, at(second)),
+        Placement::new(PlacementSource::Receipt, cell(number).id()),
+    );
     Touch { identity, heard, received_at: at(second) }
 }
 

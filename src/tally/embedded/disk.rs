@@ -6,8 +6,10 @@
 //! | `meta` | a name | format, stream clock; per partition: position, account |
 //! | `cells` | cell id | the cell's key as JSON |
 //! | `minutes`, `hours` | time, cell id | counters that are not zero |
+//! | `rolls` | roll, nought, name | since when, and the notice |
+//! | `heard` | connection | when its last receipt was received |
 //! | `documents` | table, `/`, key | the document |
-//! | `day-N` | 16 bytes of the message's digest | outcome, cohort, placement |
+//! | `day-N` | 16 bytes of the message's digest | what was heard of it |
 //!
 //! Must never decide anything about messages.
 
@@ -23,7 +25,7 @@ use crate::event::Topic;
 use crate::tally::{Account, Bucket, CellId, Counter, Counters, Error};
 
 /// What stands in `meta` under `format`.
-const FORMAT: &[u8] = b"1";
+const FORMAT: &[u8] = b"2";
 /// Bytes of each keyspace that are held in memory before they are written to a table.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Bytes of journal after which keyspaces that are seldom written are flushed too.
@@ -40,6 +42,8 @@ pub(super) struct Disk {
     pub(super) cells: Keyspace,
     pub(super) minutes: Keyspace,
     pub(super) hours: Keyspace,
+    pub(super) rolls: Keyspace,
+    pub(super) heard: Keyspace,
     pub(super) documents: Keyspace,
     /// Message states by day.
     pub(super) generations: BTreeMap<u32, Keyspace>,
@@ -98,6 +102,8 @@ impl Disk {
             cells: named("cells")?,
             minutes: named("minutes")?,
             hours: named("hours")?,
+            rolls: named("rolls")?,
+            heard: named("heard")?,
             documents: named("documents")?,
             generations,
             moved_to: None,
@@ -266,5 +272,6 @@ pub(super) fn write_account(account: &Account) -> Vec<u8> {
 /// Reads what [`write_account`] wrote.
 pub(super) fn read_account(bytes: &[u8]) -> Account {
     let line = |n: usize| bytes.as_chunks::<8>().0.get(n).map_or(0, |line| u64::from_be_bytes(*line));
-    Account { applied: line(0), duplicate: line(1), late: line(2), dead: line(3), not_counted: line(4) }
+    let (applied, duplicate, late) = (line(0), line(1), line(2));
+    Account { applied, duplicate, late, dead: line(3), not_counted: line(4), corrected: 0 }
 }

@@ -4,6 +4,7 @@
 //! holds message states, cells, account and positions: after a crash the directory shows an older
 //! moment, whole, and the stream is read again from there. Must never hold a lock across an await.
 
+mod beside;
 mod changes;
 mod disk;
 mod state;

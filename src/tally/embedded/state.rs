@@ -18,7 +18,7 @@ use crate::tally::mirror::Delta;
 use crate::tally::window::{
     Bucket, CORRECTED_FOR, Cell, Cells, Counters, buckets_of, oldest_hour, oldest_minute,
 };
-use crate::tally::{Account, Apply, CellId, CellKey, Contribution, Error, Put, Resume, Table};
+use crate::tally::{Account, Apply, CellId, CellKey, Counted, Error, Put, Resume, Table};
 
 /// Batches after which the engine is told to make everything durable; the stream has what is lost.
 const BATCHES_PER_SYNC: u32 = 256;
@@ -29,13 +29,15 @@ const ACCOUNT: u8 = b'a';
 
 /// The state, open.
 pub(super) struct State {
-    disk: Disk,
-    cells: Cells,
+    pub(super) disk: Disk,
+    pub(super) cells: Cells,
     clock: Timestamp,
     positions: BTreeMap<Partition, u64>,
     account: BTreeMap<Partition, Account>,
-    log: Log,
+    pub(super) log: Log,
     unsynced: u32,
+    /// The hour in which names were last taken off the rolls for their age.
+    pub(super) expired: u32,
 }
 
 /// A message met while a batch is planned.
@@ -72,6 +74,7 @@ impl State {
             account: BTreeMap::new(),
             log: Log::new(),
             unsynced: 0,
+            expired: 0,
         };
         state.read_meta()?;
         state.read_cells()?;
@@ -104,7 +107,8 @@ impl State {
             self.cells.register(&key);
         }
         read_buckets(&self.disk.minutes, Bucket::Minute, &mut self.cells)?;
-        read_buckets(&self.disk.hours, Bucket::Hour, &mut self.cells)
+        read_buckets(&self.disk.hours, Bucket::Hour, &mut self.cells)?;
+        self.read_beside()
     }
 
     pub(super) fn positions(&self) -> &BTreeMap<Partition, u64> {
@@ -148,6 +152,7 @@ impl State {
         }
         let buckets = self.write_buckets(&mut writes, &plan.changes);
         let account = self.write_meta(&mut writes, batch, &plan, clock);
+        let listed = self.write_beside(&mut writes, batch, clock)?;
         writes.commit().map_err(unusable)?;
 
         self.clock = clock;
@@ -160,6 +165,8 @@ impl State {
             self.cells.set(cell, bucket, counters);
             self.log.push(cell, bucket);
         }
+        self.cells.hear(&batch.heard);
+        self.list(listed)?;
         self.sync_now_and_then()?;
         let mut sum = Account::default();
         plan.account.values().for_each(|account| sum.merge(account));
@@ -192,6 +199,7 @@ impl State {
                 Verdict::Applied(state) => {
                     account.applied += 1;
                     let before = met.state.replace(state);
+                    account.corrected += u64::from(before.is_some_and(|before| state.corrects(before)));
                     met.home = Home::Written;
                     change(&mut plan.changes, before, state, clock);
                 }
@@ -266,7 +274,13 @@ impl State {
 
     /// What changed since a mirror's last refresh, or everything.
     pub(super) fn since(&self, born: u64, seen: u64) -> Delta {
-        let start = Delta { born: self.log.born, seen: self.log.seen, clock: self.clock, ..Delta::default() };
+        let start = Delta {
+            born: self.log.born,
+            seen: self.log.seen,
+            heard: self.cells.heard.clone(),
+            clock: self.clock,
+            ..Delta::default()
+        };
         let behind = usize::try_from(self.log.seen.saturating_sub(seen)).unwrap_or(usize::MAX);
         if born != self.log.born || behind > self.log.entries.len() {
             let all = |(id, cell): (CellId, &Cell)| {
@@ -274,6 +288,7 @@ impl State {
             };
             return Delta {
                 whole: true,
+                rolls: self.cells.rolls.keys().map(|key| (key.clone(), self.cells.rolls.copy(key))).collect(),
                 cells: self.cells.iter().map(|(_, cell)| cell.key.clone()).collect(),
                 buckets: self.cells.iter().flat_map(all).collect(),
                 ..start
@@ -285,6 +300,7 @@ impl State {
         let mut cells: Vec<CellId> = changed.iter().map(|(cell, _)| *cell).collect();
         cells.dedup();
         Delta {
+            rolls: self.log.rolls_since(seen).map(|key| (key.clone(), self.cells.rolls.copy(key))).collect(),
             cells: cells.into_iter().filter_map(|id| self.cells.key(id)).cloned().collect(),
             buckets: changed.into_iter().map(|(c, b)| (c, b, self.cells.get(c, b))).collect(),
             ..start
@@ -302,6 +318,7 @@ impl State {
                 writes.remove(keyspace, entry.key().map_err(unusable)?);
             }
         }
+        self.expire_rolls(&mut writes, clock)?;
         writes.commit().map_err(unusable)?;
         self.clock = clock;
         self.cells.expire(clock);
@@ -352,21 +369,22 @@ fn read_buckets(from: &Keyspace, kind: fn(u32) -> Bucket, into: &mut Cells) -> R
     Ok(())
 }
 
-/// Moves a message's contribution: away from where it was, to where it belongs.
+/// Moves what a message adds: away from where it was, to where it belongs.
 fn change(
     changes: &mut HashMap<(CellId, Bucket), Counters>,
     before: Option<Heard>,
     after: Heard,
     clock: Timestamp,
 ) {
-    let before = before.map(Heard::contribution);
-    let after = after.contribution();
+    let before = before.map(Heard::counted);
+    let after = after.counted();
     if before == Some(after) {
         return;
     }
-    let mut count = |message: Contribution, by: i64| {
+    let mut count = |message: Counted, by: i64| {
         for bucket in buckets_of(message.minute, clock) {
-            changes.entry((message.cell, bucket)).or_default().add(message.counter, by);
+            let counters = changes.entry((message.cell, bucket)).or_default();
+            message.counters().for_each(|counter| counters.add(counter, by));
         }
     };
     if let Some(before) = before {

@@ -16,7 +16,7 @@ use crate::tally::Error;
 /// The functions; their library's name carries a version, so that two daemon versions overlap.
 const FUNCTIONS: &str = include_str!("functions.lua");
 /// What `meta.format` says.
-pub(super) const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 2;
 /// How long a call may take; a batch takes some milliseconds.
 const RESPONSE_MAX: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.

@@ -1,4 +1,4 @@
-#!lua name=sounder_v1
+#!lua name=sounder_v2
 -- The state's functions inside Redis. A batch of touches in, message states, cell counters, account
 -- and positions changed in one atomic step: everything is read and checked before anything is
 -- written, because Lua does not roll back. Must never use a key outside the slot it is given.
@@ -16,15 +16,23 @@ local SHARD_MESSAGES = 64
 local BITS_FIRST, BITS_MIN, BITS_MAX = 14, 10, 24
 
 -- A message met in a batch is an array: its facts, then where it stands and belongs.
-local OUTCOME, COHORT, PLACEMENT = 1, 2, 3
+local OUTCOME, COHORT, PLACEMENT, TRACES, ARRIVAL, ROUTE = 1, 2, 3, 4, 5, 6
 -- Its shard in the newest generation, and its field there.
-local KEY, FIELD = 4, 5
+local KEY, FIELD = 7, 8
 -- Whether its facts changed; the place of the generation it was found in (0: none); its shard there
 -- if that is not the newest's, or false.
-local CHANGED, HOME, OLD = 6, 7, 8
+local CHANGED, HOME, OLD = 9, 10, 11
+-- How a message's facts are laid out. The cohort's number has the traces above its 34 bits.
+local FACTS, COHORT_END = 'I5I5I7I4I4', 17179869184
+local SECOND_END, NEVER = 4294967296, 4294967295
+-- Counters that are no states, and the steps in which delays are counted, in seconds.
+local SEEN, REGISTERED, ANSWERED, DELAYS = 17, 18, 19, 20
+local DELAY_STEPS = { 10, 30, 60, 120, 300, 600, 1800, 3600, 7200 }
 
 -- Minutes of which the positions are remembered, to be gone back to.
 local TRAIL_MAX = 400
+-- Notices of one kind that are kept of one connection.
+local NOTICES_MAX = 200
 
 local function decimal(number)
   return string.format('%.0f', number)
@@ -95,8 +103,12 @@ local function meet(list, shard, field)
     local found = i == 1 and key or list[i].base .. shard % list[i].shards
     local value = redis.call('HGET', found, field)
     if value then
-      local outcome, cohort, placement = struct.unpack('>I5I4I7', value)
-      return { outcome, cohort, placement, key, field, false, i, i > 1 and found }
+      local outcome, cohort, placement, arrival, route = struct.unpack('>' .. FACTS, value)
+      local traces = math.floor(cohort / COHORT_END)
+      return {
+        outcome, cohort % COHORT_END, placement, traces, arrival, route,
+        key, field, false, i, i > 1 and found,
+      }
     end
   end
   return nil, key
@@ -104,14 +116,31 @@ end
 
 -- Notes that a message counts (by = 1) or no longer counts (by = -1) where its facts say.
 local function count(deltas, message, by)
-  local cell = message[PLACEMENT] % 281474976710656
-  local at = (message[COHORT] % 67108864) * COUNTERS + counter_of(message[OUTCOME])
+  local cell, cohort = message[PLACEMENT] % 281474976710656, message[COHORT]
+  local second, state = cohort % SECOND_END, counter_of(message[OUTCOME])
+  local at = math.floor(second / 60) * COUNTERS
   local delta = deltas[cell]
   if not delta then
     delta = {}
     deltas[cell] = delta
   end
-  delta[at] = (delta[at] or 0) + by
+  local function add(counter)
+    delta[at + counter] = (delta[at + counter] or 0) + by
+  end
+  add(state)
+  local registered, traces = cohort < SECOND_END, message[TRACES]
+  if registered then
+    add(REGISTERED)
+    if traces % 2 == 1 then add(ANSWERED) end
+  end
+  if state == 3 then
+    if registered or traces >= 2 then add(SEEN) end
+    if cohort < 2 * SECOND_END and message[ARRIVAL] ~= NEVER then
+      local delay, step = message[ARRIVAL] - second, 0
+      while step < #DELAY_STEPS and delay > DELAY_STEPS[step + 1] do step = step + 1 end
+      add(DELAYS + step)
+    end
+  end
 end
 
 -- The increments of the bucket hashes: name -> field -> by.
@@ -152,7 +181,9 @@ local function write_messages(base, list, met)
   for i = 1, #met do
     local message = met[i]
     if message[CHANGED] or message[HOME] ~= 1 then
-      local value = struct.pack('>I5I4I7', message[OUTCOME], message[COHORT], message[PLACEMENT])
+      local cohort = message[TRACES] * COHORT_END + message[COHORT]
+      local value = struct.pack(
+        '>' .. FACTS, message[OUTCOME], cohort, message[PLACEMENT], message[ARRIVAL], message[ROUTE])
       redis.call('HSET', message[KEY], message[FIELD], value)
       if message[HOME] ~= 1 then created = created + 1 end
       if message[OLD] then redis.call('HDEL', message[OLD], message[FIELD]) end
@@ -181,16 +212,44 @@ local function write_buckets(base, hashes, keys_of)
   end
 end
 
--- Judges every touch of the blob (34 bytes each) and returns the messages met and the deltas.
+-- True of an outcome after which nothing else is expected.
+local function is_terminal(outcome)
+  return outcome >= 824633720832
+end
+
+-- Takes the better of each fact; returns whether any was.
+local function improve(message, outcome, cohort, placement, traces, arrival, route)
+  local both = traces
+  if traces ~= message[TRACES] and message[TRACES] ~= 0 then
+    both = traces == 0 and message[TRACES] or 3
+  end
+  if outcome <= message[OUTCOME] and cohort >= message[COHORT] and placement >= message[PLACEMENT]
+    and both == message[TRACES] and arrival >= message[ARRIVAL] and route <= message[ROUTE] then
+    return false
+  end
+  message[OUTCOME] = math.max(message[OUTCOME], outcome)
+  message[COHORT] = math.min(message[COHORT], cohort)
+  message[PLACEMENT] = math.min(message[PLACEMENT], placement)
+  message[TRACES] = both
+  message[ARRIVAL] = math.min(message[ARRIVAL], arrival)
+  message[ROUTE] = math.max(message[ROUTE], route)
+  message[CHANGED] = true
+  return true
+end
+
+-- Judges every touch of the blob (43 bytes each) and returns the messages met, the deltas, and how
+-- many terminal states were replaced.
 local function judge(list, seconds, blob, accounts)
   local horizon = math.max(seconds - CORRECTED_FOR, 0)
   local horizon_minute = math.floor(horizon / 60)
-  local known, met, deltas = {}, {}, {}
-  local position, size = 1, #blob
+  local known, met, deltas, corrected = {}, {}, {}, 0
+  local position, size, layout = 1, #blob, '>I4c8' .. FACTS .. 'I4I2'
   while position <= size do
-    local shard, field, outcome, cohort, placement, received, part
-    shard, field, outcome, cohort, placement, received, part, position =
-      struct.unpack('>I4c8I5I4I7I4I2', blob, position)
+    local shard, field, outcome, cohort, placement, arrival, route, received, part
+    shard, field, outcome, cohort, placement, arrival, route, received, part, position =
+      struct.unpack(layout, blob, position)
+    local traces = math.floor(cohort / COHORT_END)
+    cohort = cohort % COHORT_END
     local account = accounts[part + 1]
     local message, key = known[field], nil
     if not message then
@@ -201,28 +260,30 @@ local function judge(list, seconds, blob, accounts)
       end
     end
     if not message then
-      if received < horizon or cohort % 67108864 < horizon_minute then
+      if received < horizon or math.floor(cohort % SECOND_END / 60) < horizon_minute then
         account[2] = account[2] + 1
       else
-        message = { outcome, cohort, placement, key, field, true, 0, false }
+        message = { outcome, cohort, placement, traces, arrival, route, key, field, true, 0, false }
         known[field] = message
         met[#met + 1] = message
         count(deltas, message, 1)
         account[0] = account[0] + 1
       end
-    elseif outcome > message[OUTCOME] or cohort < message[COHORT] or placement < message[PLACEMENT] then
-      count(deltas, message, -1)
-      message[OUTCOME] = math.max(message[OUTCOME], outcome)
-      message[COHORT] = math.min(message[COHORT], cohort)
-      message[PLACEMENT] = math.min(message[PLACEMENT], placement)
-      message[CHANGED] = true
-      count(deltas, message, 1)
-      account[0] = account[0] + 1
     else
-      account[1] = account[1] + 1
+      local before = { unpack(message, 1, ROUTE) }
+      if improve(message, outcome, cohort, placement, traces, arrival, route) then
+        if is_terminal(before[OUTCOME]) and counter_of(before[OUTCOME]) ~= counter_of(message[OUTCOME]) then
+          corrected = corrected + 1
+        end
+        count(deltas, before, -1)
+        count(deltas, message, 1)
+        account[0] = account[0] + 1
+      else
+        account[1] = account[1] + 1
+      end
     end
   end
-  return met, deltas
+  return met, deltas, corrected
 end
 
 -- keys: the slot's base. args: clock and newest in ms, touches, number of partitions; for each its
@@ -234,14 +295,14 @@ local function apply(keys, args)
   local partitions, accounts = tonumber(args[4]), {}
   for i = 1, partitions do accounts[i] = { [0] = 0, 0, 0 } end
   local list = generations(base, seconds, math.floor(tonumber(args[2]) / 1000))
-  local met, deltas = judge(list, seconds, args[3], accounts)
+  local met, deltas, corrected = judge(list, seconds, args[3], accounts)
   local hashes, keys_of = increments(deltas, seconds), {}
   for i = partitions * 4 + 5, #args, 2 do keys_of[args[i]] = args[i + 1] end
 
   write_messages(base, list, met)
   write_buckets(base, hashes, keys_of)
   redis.call('HSET', base .. 'meta', 'clock', decimal(clock))
-  local answer = { 0, 0, 0, 0, 0 }
+  local answer = { 0, 0, 0, 0, 0, corrected }
   for i = 1, partitions do
     local name = args[i * 4 + 1]
     local dead, aside, place = tonumber(args[i * 4 + 2]), tonumber(args[i * 4 + 3]), args[i * 4 + 4]
@@ -253,6 +314,50 @@ local function apply(keys, args)
     if place ~= '' then redis.call('HSET', base .. 'positions', name, place) end
   end
   return answer
+end
+
+-- Puts names on rolls with the earliest moment anybody told, and notes when connections were heard.
+-- args: clock in ms, number of connections; each with its second; then for each name its roll, the
+-- name, its second, and the notice or nothing.
+local function beside(keys, args)
+  local base, heard, connections = keys[1], keys[1] .. 'heard', tonumber(args[2])
+  local clock = math.max(tonumber(redis.call('HGET', base .. 'meta', 'clock') or 0), tonumber(args[1]))
+  local oldest, sequence = math.floor(clock / 1000) - HOURS_KEPT, nil
+  for i = 3, 2 + connections * 2, 2 do
+    if tonumber(redis.call('HGET', heard, args[i]) or 0) < tonumber(args[i + 1]) then
+      redis.call('HSET', heard, args[i], args[i + 1])
+    end
+  end
+  for i = 3 + connections * 2, #args, 4 do
+    local name, second, notice = args[i], args[i + 2], args[i + 3]
+    local roll, notices = base .. 'r:' .. name, base .. 'n:' .. name
+    if tonumber(second) >= oldest and redis.call('ZADD', roll, 'LT', 'CH', second, args[i + 1]) == 1 then
+      if notice ~= '' then
+        redis.call('HSET', notices, args[i + 1], notice)
+        local over = redis.call('ZCARD', roll) - NOTICES_MAX
+        local gone = over > 0 and redis.call('ZPOPMIN', roll, over) or {}
+        for j = 1, #gone, 2 do redis.call('HDEL', notices, gone[j]) end
+      end
+      sequence = sequence or redis.call('HINCRBY', base .. 'meta', 'seq', 1)
+      redis.call('ZADD', base .. 'rolls', sequence, name)
+    end
+  end
+  return redis.status_reply('OK')
+end
+
+-- Takes names off rolls whose time is over. args: the clock in ms, then the rolls.
+local function trim(keys, args)
+  local base, oldest = keys[1], '(' .. decimal(math.floor(tonumber(args[1]) / 1000) - HOURS_KEPT)
+  for i = 2, #args do
+    local roll, notices = base .. 'r:' .. args[i], base .. 'n:' .. args[i]
+    if redis.call('EXISTS', notices) == 1 then
+      local gone = redis.call('ZRANGEBYSCORE', roll, '-inf', oldest)
+      for j = 1, #gone do redis.call('HDEL', notices, gone[j]) end
+    end
+    redis.call('ZREMRANGEBYSCORE', roll, '-inf', oldest)
+    if redis.call('EXISTS', roll) == 0 then redis.call('ZREM', base .. 'rolls', args[i]) end
+  end
+  return redis.status_reply('OK')
 end
 
 -- Remembers, once a minute, where the positions stand: an entry of minute M has all that was applied
@@ -410,7 +515,7 @@ end
 
 -- Registers a function that waits for a moving slot to arrive.
 local function register(name, inner)
-  redis.register_function('sounder_v1_' .. name, function(keys, args)
+  redis.register_function('sounder_v2_' .. name, function(keys, args)
     if is_moving(keys[1]) then return redis.error_reply('TRYAGAIN the slot is moving') end
     return inner(keys, args)
   end)
@@ -422,5 +527,7 @@ register('adopt', adopt)
 register('rewind', rewind)
 register('advance', guarded(advance))
 register('raise', guarded(raise))
+register('beside', guarded(beside))
+register('trim', guarded(trim))
 register('lease', guarded(lease))
 register('save', guarded(save))

@@ -44,7 +44,7 @@ impl Redis {
             Found::Until(second) => second.saturating_sub(self.rewind.as_secs()).to_string(),
         };
         // First, so that a crash in between leaves the slots to be found as they are.
-        let mut rewind = self.fcall("sounder_v1_rewind", 0);
+        let mut rewind = self.fcall("sounder_v2_rewind", 0);
         rewind.arg(second).arg(rand::random::<u32>());
         let stood: Option<u64> = self.ask(&rewind).await?;
         match stood {
@@ -58,7 +58,7 @@ impl Redis {
             ),
         }
         for slot in lost.into_keys() {
-            let mut adopt = self.fcall("sounder_v1_adopt", slot);
+            let mut adopt = self.fcall("sounder_v2_adopt", slot);
             adopt.arg(FORMAT).arg(self.bases.len()).arg(rand::random::<u32>());
             self.ask::<i64>(&adopt).await?;
         }
@@ -66,7 +66,7 @@ impl Redis {
     }
 
     async fn look(&self, slot: usize) -> Result<Option<Found>, Error> {
-        let ask = self.fcall("sounder_v1_look", slot);
+        let ask = self.fcall("sounder_v2_look", slot);
         let look = ask.query_async(&mut self.link.clone()).await;
         let look = match look {
             Err(error) if connect::is_function_missing(&error) => {
@@ -109,7 +109,7 @@ impl Redis {
 
     /// Notes how far partitions are; the stream clock is the least of all there are.
     pub(in crate::tally) async fn advance(&self, clocks: &Clocks) -> Result<Timestamp, Error> {
-        let mut advance = self.fcall("sounder_v1_advance", 0);
+        let mut advance = self.fcall("sounder_v2_advance", 0);
         advance.arg(self.epoch()).arg(if clocks.listed { "all" } else { "" });
         for (partition, clock) in &clocks.times {
             advance.arg(packing::partition_name(*partition));

@@ -6,10 +6,13 @@
 //! |---|---|
 //! | `meta` | format, slots, born, stream clock, sequence; which Redis wrote it last, and when; in slot 0 the positions' epoch |
 //! | `gens` | shard bits and messages of each day's generation |
-//! | `g:<day>:<shard>` | 8 bytes of a message's digest → outcome, cohort, placement |
+//! | `g:<day>:<shard>` | 8 bytes of a message's digest → what was heard of it |
 //! | `m:<cell>:<hour>`, `h:<cell>:<day>` | minute or hour × 30 + counter → messages |
 //! | `dirty` | every bucket hash, scored by the sequence that last changed it |
 //! | `cells` | cell id → its key as JSON |
+//! | `r:<roll>`, `n:<roll>` | names by the second since which they are on it; what notices say |
+//! | `rolls` | every roll of the slot, scored by the sequence that last changed it |
+//! | `heard` | in slot 0, by connection: the second in which its last receipt was received |
 //! | `positions`, `account` | by partition; an account is summed over the slots |
 //! | `clocks` | in slot 0, by partition: how far it is, in ms |
 //! | `trail` | in slot 0, by minute: where the positions stood |
@@ -17,6 +20,7 @@
 //!
 //! Must never take a change from another mirror: each follows the sequence by itself.
 
+mod beside;
 mod connect;
 mod loss;
 mod packing;
@@ -81,14 +85,16 @@ impl Redis {
 
     pub(super) async fn apply(&self, batch: &Apply) -> Result<Account, Error> {
         let mut sum = Account::default();
+        // Before the call that moves the positions.
+        self.list(batch).await?;
         for call in packing::calls(batch, self.bases.len()) {
-            let mut fcall = self.fcall("sounder_v1_apply", call.slot);
+            let mut fcall = self.fcall("sounder_v2_apply", call.slot);
             fcall.arg(if call.moves { self.epoch() } else { String::new() });
             for arg in &call.args {
                 fcall.arg(arg.as_slice());
             }
-            let (applied, duplicate, late, dead, not_counted) = self.call(&fcall).await?;
-            sum.merge(&Account { applied, duplicate, late, dead, not_counted });
+            let (applied, duplicate, late, dead, not_counted, corrected) = self.call(&fcall).await?;
+            sum.merge(&Account { applied, duplicate, late, dead, not_counted, corrected });
         }
         Ok(sum)
     }
@@ -156,6 +162,10 @@ impl Redis {
         for chunk in unknown.chunks(KEYS_MAX) {
             delta.cells.extend(self.cells(slot, chunk).await?);
         }
+        delta.rolls = self.rolls_since(slot, if delta.whole { 0 } else { seen }).await?;
+        if slot == 0 {
+            delta.heard = self.heard().await?;
+        }
         Ok(delta)
     }
 
@@ -193,13 +203,14 @@ impl Redis {
         let oldest = (oldest_minute(clock) / 60, oldest_hour(clock));
         let scan = *self.expired.lock().unwrap_or_else(PoisonError::into_inner) < oldest;
         for slot in 0..self.bases.len() {
-            let mut raise = self.fcall("sounder_v1_raise", slot);
+            let mut raise = self.fcall("sounder_v2_raise", slot);
             raise.arg(clock.millis());
             let (millis, generations): (i64, HashMap<String, u64>) = self.call(&raise).await?;
             let clock = Timestamp::from_millis(millis);
             self.drop_generations(slot, clock, &generations).await?;
             if scan {
                 self.drop_buckets(slot, clock).await?;
+                self.trim_rolls(slot, clock).await?;
             }
         }
         let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,7 +274,7 @@ impl Redis {
         if puts.is_empty() {
             return Ok(());
         }
-        let mut save = self.fcall("sounder_v1_save", 0);
+        let mut save = self.fcall("sounder_v2_save", 0);
         save.arg(token.map(|token| token.to_string()).unwrap_or_default());
         for put in &puts {
             save.arg(put.table.name()).arg(&put.key);
@@ -277,7 +288,7 @@ impl Redis {
     }
 
     pub(super) async fn lease(&self, holder: &str, ttl: Duration) -> Result<Option<u64>, Error> {
-        let mut lease = self.fcall("sounder_v1_lease", 0);
+        let mut lease = self.fcall("sounder_v2_lease", 0);
         lease.arg(holder).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1));
         self.call(&lease).await
     }

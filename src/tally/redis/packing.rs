@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::consume::Partition;
 use crate::event::Topic;
+use crate::tally::message::STATE_BYTES;
 use crate::tally::{Account, Apply, Aside, Bucket, CellId, CellKey, Counter, Counters, Touch};
 
 /// Touches of one call; Redis does nothing else while it works on them, some 5 µs each.
 const TOUCHES_MAX: usize = 5_000;
 
-/// The arguments of one call of `sounder_v1_apply`.
+/// The arguments of one call of `sounder_v2_apply`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// The slot it goes to.
@@ -56,7 +57,7 @@ fn args(
         partitions.extend(rest.aside.keys().chain(rest.positions.keys()));
     }
     let index: BTreeMap<Partition, u16> = partitions.iter().copied().zip(0..).collect();
-    let mut blob = Vec::with_capacity(touches.len() * 34);
+    let mut blob = Vec::with_capacity(touches.len() * TOUCH_BYTES);
     let mut cells = BTreeSet::new();
     for (partition, touch) in touches {
         pack(&mut blob, touch, index.get(partition).copied().unwrap_or_default());
@@ -78,7 +79,10 @@ fn args(
     args
 }
 
-/// 34 bytes: shard 4, field 8, state 16, received second 4, partition 2. The digest's bytes 4 to 7
+/// Bytes of a touch: shard 4, field 8, state, received second 4, partition 2.
+const TOUCH_BYTES: usize = 18 + STATE_BYTES;
+
+/// Shard 4, field 8, state 25, received second 4, partition 2. The digest's bytes 4 to 7
 /// choose the slot, so that shard and slot are independent.
 fn pack(blob: &mut Vec<u8>, touch: &Touch, partition: u16) {
     blob.extend_from_slice(&touch.identity[..4]);
