@@ -11,7 +11,7 @@ use serde_json::json;
 use super::problem::Problem;
 use super::{Observer, Shared, account};
 use crate::event::{ListId, Number, Provider};
-use crate::health::{Report, Standing, report};
+use crate::health::{Case, Report, report};
 use crate::ledger::Sink;
 use crate::tally::Table;
 
@@ -32,7 +32,7 @@ pub(super) async fn report_now(view: &Shared) -> Result<Report, Problem> {
     let mut made = observer.mirror.read(|cells| report(cells, &registry, &registry.health, now));
     made.held = observer.progress.last().held(registry.health.lag_max, now);
     let standings = observer.store.load(Table::Standings).await?;
-    let read = |bytes: &Bytes| serde_json::from_slice::<Standing>(bytes).ok();
+    let read = |bytes: &Bytes| serde_json::from_slice::<Case>(bytes).ok();
     made.stand(
         &standings.iter().filter_map(|(number, bytes)| Some((number.clone(), read(bytes)?))).collect(),
     );

@@ -11,10 +11,9 @@ use serenity::model::Colour;
 use serenity::model::id::RoleId;
 
 use super::cause::label;
-use super::incident::{Incident, LegLine, ListLine, TimelineEntry};
-use crate::clock::Timestamp;
-use crate::event::Number;
-use crate::health::{Band, Change, Evidence, Rule, Scope, odds, percent};
+use super::incident::{Incident, LegLine, ListLine, NumberLine, SignalLine, TimelineEntry};
+use super::text::{cut, grouped, json, lines, plain, relative, spaced, utf16};
+use crate::health::{Band, Change, Evidence, Kind, Rule, Scope, odds, percent};
 
 /// Discord's limits (developers' documentation, “Message Create” and “Embed Limits”).
 const TITLE_MAX: usize = 256;
@@ -25,8 +24,8 @@ const EMBED_MAX: usize = 6000;
 const CONTENT_MAX: usize = 2000;
 /// Steps shown, newest last.
 const STEPS_SHOWN: usize = 8;
-/// Lists and legs shown.
-const LINES_SHOWN: usize = 5;
+/// Messages a day that say how a leg is.
+const LEG_MIN: u64 = 20;
 
 /// The card, as the body that posts it or the one that edits it: Discord takes the same.
 pub fn render(incident: &Incident) -> Value {
@@ -53,8 +52,7 @@ pub fn minimal(incident: &Incident) -> Value {
 pub fn ping(incident: &Incident, role: Option<&str>) -> Value {
     let role = role.and_then(|role| role.parse::<u64>().ok()).filter(|id| *id > 0).map(RoleId::new);
     let mention = role.map_or_else(String::new, |role| format!("<@&{role}> "));
-    let why = incident.cause.class.map_or_else(String::new, |class| format!(" · {}", label(class)));
-    let content = format!("{mention}**{}** · {}{why}", title(incident), windows(incident));
+    let content = format!("{mention}**{}** · {}", title(incident), news(incident));
     json(
         &ExecuteWebhook::new()
             .content(cut(&content, CONTENT_MAX))
@@ -64,10 +62,16 @@ pub fn ping(incident: &Incident, role: Option<&str>) -> Value {
 
 /// What an incident is called: `Critical · +1 800 555 0100 · Infobip leg`.
 pub fn title(incident: &Incident) -> String {
-    let head = if incident.is_open() { incident.band.title() } else { "Resolved" };
-    match incident.sick_leg() {
-        Some(leg) => format!("{head} · {} · {} leg", whose(incident), leg_name(leg)),
-        None => format!("{head} · {}", whose(incident)),
+    let head = match (incident.is_open(), incident.part_of) {
+        (true, _) => incident.band.title().to_owned(),
+        (false, Some(provider)) => format!("Part of {}'s", provider.title()),
+        (false, None) => "Resolved".to_owned(),
+    };
+    let whose = whose(incident);
+    match (incident.sick_leg(), incident.kind) {
+        (Some(leg), Kind::DeliveryRate) => format!("{head} · {whose} · {} leg", leg_name(leg)),
+        (None, Kind::DeliveryRate) => format!("{head} · {whose}"),
+        (_, kind) => format!("{head} · {whose} · {}", kind.title()),
     }
 }
 
@@ -85,11 +89,26 @@ fn whose(incident: &Incident) -> String {
     }
 }
 
+/// What there is to say, behind a title: the rate and why, or what another signal says.
+fn news(incident: &Incident) -> String {
+    match incident.signals.iter().max_by_key(|signal| signal.band) {
+        Some(signal) if !incident.is_of_rate => signal.sentence.clone(),
+        _ => {
+            let why = incident.cause.class.map_or_else(String::new, |class| format!(" · {}", label(class)));
+            format!("{}{why}", windows(incident))
+        }
+    }
+}
+
 /// One line that stands by itself, in a ping or a log.
 pub(super) fn sentence(incident: &Incident) -> String {
     let rates = windows(incident);
-    if incident.is_open() {
+    if incident.is_open() && !incident.is_of_rate {
+        news(incident)
+    } else if incident.is_open() {
         format!("delivery rate {rates}. {}", incident.cause.sentence)
+    } else if let Some(provider) = incident.part_of {
+        format!("{}'s own incident explains it.", provider.title())
     } else {
         format!("delivery rate {rates}: healthy again.")
     }
@@ -112,6 +131,12 @@ struct Card {
 impl Card {
     fn of(incident: &Incident) -> Self {
         let mut fields = vec![("Delivery rate", rate_field(incident), Side::Alone)];
+        if !incident.signals.is_empty() {
+            fields.push(("Signals", lines(&incident.signals, signal_line), Side::Alone));
+        }
+        if !incident.numbers.is_empty() {
+            fields.push(("Worst numbers", worst_numbers(incident), Side::Alone));
+        }
         let failures = failures(incident.shown().0);
         if !failures.is_empty() {
             fields.push(("Failures", failures, Side::Alone));
@@ -154,10 +179,25 @@ impl Card {
 }
 
 fn description(incident: &Incident) -> String {
-    match (incident.is_open(), incident.stale) {
-        (true, true) => format!("{} Too little traffic to say more.", incident.cause.sentence),
-        (true, false) => incident.cause.sentence.clone(),
-        (false, _) => format!("Healthy again. It had been: {}", incident.cause.sentence),
+    let of_signals = incident.signals.iter().max_by_key(|signal| signal.band);
+    let told = match of_signals {
+        Some(signal) if !incident.is_of_rate => &signal.sentence,
+        _ => &incident.cause.sentence,
+    };
+    let first = incident.lists.iter().find(|list| list.first_send);
+    let first = first.map_or_else(String::new, |list| {
+        format!(
+            " First send to {} in a month: alerts are one band more lenient for a day.",
+            plain(&list.name)
+        )
+    });
+    match (incident.is_open(), incident.stale, incident.part_of) {
+        (true, true, _) => format!("{told} Too little traffic to say more.{first}"),
+        (true, false, _) => format!("{told}{first}"),
+        (false, _, Some(provider)) => {
+            format!("{}'s own incident explains it, and goes on.", provider.title())
+        }
+        (false, _, None) => format!("Healthy again. It had been: {told}"),
     }
 }
 
@@ -202,6 +242,8 @@ pub fn proof(proof: &Evidence) -> String {
         Rule::Recovered => {
             format!("Last step: {rate}, {judged} judged: above {threshold} % for long enough.")
         }
+        Rule::Grouped => format!("Last step: {rate}: {}.", proof.rule.words()),
+        Rule::Signal => format!("Last step: another signal than the rate, which was {rate}."),
     }
 }
 
@@ -232,19 +274,6 @@ fn brief(evidence: &Evidence) -> String {
     format!("{} % over {}", percent(evidence.rate), evidence.window.title())
 }
 
-/// `12,345`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `87.3 % (85.0–89.3)`.
 fn rate_line(evidence: &Evidence) -> String {
     if evidence.counts.judged() == 0 {
@@ -270,6 +299,22 @@ fn list_line(list: &ListLine) -> String {
     }
 }
 
+fn signal_line(signal: &SignalLine) -> String {
+    format!("**{}** · {}: {}", signal.kind.title(), signal.band.name(), plain(&signal.sentence))
+}
+
+/// The ten worst, and how many more.
+fn worst_numbers(incident: &Incident) -> String {
+    let line = |line: &NumberLine| {
+        format!("{}: {} % · {} failed", spaced(&line.number), percent(line.rate), grouped(line.failed))
+    };
+    let mut text: Vec<_> = incident.numbers.iter().map(line).collect();
+    if incident.numbers_more > 0 {
+        text.push(format!("+{} more", incident.numbers_more));
+    }
+    text.join("\n")
+}
+
 fn leg_line(leg: &LegLine) -> String {
     match leg.rate {
         Some(rate) => {
@@ -285,19 +330,26 @@ fn leg_name(leg: &LegLine) -> String {
 }
 
 fn what_to_do(incident: &Incident) -> String {
-    let healthy = |leg: &&LegLine| leg.band == Band::Healthy && leg.judged >= 20;
-    match (incident.sick_leg(), incident.legs.iter().find(healthy)) {
-        (Some(sick), Some(well)) => format!(
-            "{}\nThe {} leg is healthy: consider shifting traffic from {} to it.",
-            incident.advice,
-            leg_name(well),
-            leg_name(sick)
-        ),
-        _ if incident.legs.iter().filter(|leg| leg.band > Band::Healthy).count() > 1 => {
-            format!("{}\nMore than one leg is bad: number or content, do not fail over.", incident.advice)
-        }
-        _ => incident.advice.clone(),
+    let about_legs = legs_advice(incident).map_or_else(String::new, |advice| format!("\n{advice}"));
+    format!("{}{about_legs}", incident.advice)
+}
+
+/// Whether another leg helps: only a leg that was tried of late can be said to be well.
+fn legs_advice(incident: &Incident) -> Option<String> {
+    let healthy = |leg: &&LegLine| leg.band == Band::Healthy && leg.day >= LEG_MIN;
+    let bad = incident.legs.iter().filter(|leg| leg.band > Band::Healthy);
+    if bad.clone().count() > 1 {
+        return Some("More than one leg is bad: number or content, do not fail over.".into());
     }
+    let sick = incident.sick_leg().or_else(|| bad.clone().next()).filter(|_| incident.legs.len() > 1)?;
+    if let Some(well) = incident.legs.iter().find(healthy) {
+        let (well, sick) = (leg_name(well), leg_name(sick));
+        return Some(format!("The {well} leg is healthy: consider shifting traffic from {sick} to it."));
+    }
+    let standby = incident.legs.iter().find(|leg| leg.connection != sick.connection)?;
+    let since =
+        if standby.week == 0 { "for 7 days: test it first" } else { "enough within 24 h to say how it is" };
+    Some(format!("The {} leg has not been used {since}.", leg_name(standby)))
 }
 
 fn timeline(incident: &Incident) -> String {
@@ -309,6 +361,9 @@ fn timeline(incident: &Incident) -> String {
             Change::Improved => "better:",
             Change::Resolved => "resolved:",
             Change::Reopened => "back, as",
+            Change::Joined => "another signal joined or left:",
+            Change::Absorbed => "part of its provider's incident:",
+            Change::Reminded => "called again, still",
         };
         format!("{} {what} {} at {} %", relative(entry.at), entry.band.name(), percent(entry.rate))
     };
@@ -331,70 +386,6 @@ fn colour(incident: &Incident) -> u32 {
         (true, false, Band::Degraded) => 0xE6_7E22,
         (true, false, Band::Critical) => 0xC0_392B,
     }
-}
-
-fn lines<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
-    let mut text: Vec<_> = items.iter().take(LINES_SHOWN).map(line).collect();
-    if items.len() > LINES_SHOWN {
-        text.push(format!("+{} more", items.len() - LINES_SHOWN));
-    }
-    text.join("\n")
-}
-
-/// How Discord shows a time, relative to the reader's now.
-fn relative(at: Timestamp) -> String {
-    format!("<t:{}:R>", at.seconds())
-}
-
-/// A North American number in groups; any other as it is.
-pub(super) fn spaced(number: &Number) -> String {
-    let text = number.as_str();
-    match text.strip_prefix("+1").filter(|national| national.len() == 10) {
-        Some(national) => format!("+1 {} {} {}", &national[..3], &national[3..6], &national[6..]),
-        None => text.to_owned(),
-    }
-}
-
-/// Text whose punctuation Discord must not read as formatting.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if "*_~`|<>[]@#\\".contains(c) {
-            plain.push('\\');
-        }
-        plain.push(c);
-    }
-    plain
-}
-
-/// Text of at most `max` UTF-16 units: what is too much is taken from the middle.
-fn cut(text: &str, max: usize) -> String {
-    if utf16(text) <= max {
-        return text.to_owned();
-    }
-    let half = max.saturating_sub(1) / 2;
-    let head = prefix(text.chars(), half);
-    let tail: String = prefix(text.chars().rev(), half).chars().rev().collect();
-    format!("{head}…{tail}")
-}
-
-fn prefix(chars: impl Iterator<Item = char>, max: usize) -> String {
-    let mut length = 0;
-    chars
-        .take_while(|c| {
-            length += c.len_utf16();
-            length <= max
-        })
-        .collect()
-}
-
-fn utf16(text: &str) -> usize {
-    text.encode_utf16().count()
-}
-
-/// Builders are maps with string keys and finite numbers, so they always have a JSON form.
-fn json<T: serde::Serialize>(message: &T) -> Value {
-    serde_json::to_value(message).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -445,11 +436,6 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
     fn a_stale_card_is_grey() {
         let incident = Incident { stale: true, ..sample::incident() };
         assert_eq!(render(&incident)["embeds"][0]["color"], 0x95_A5A6);
@@ -460,10 +446,12 @@ mod tests {
         let mut incident = sample::incident();
         incident.cause.sentence = "😀é".repeat(5000);
         incident.advice = "x".repeat(5000);
-        let long =
-            ListLine {
-                list: ListId::parse("a").unwrap(), name: "@everyone _𝕏_ ".repeat(400), brand: None
-            };
+        let long = ListLine {
+            list: ListId::parse("a").unwrap(),
+            name: "@everyone _𝕏_ ".repeat(400),
+            brand: None,
+            first_send: true,
+        };
         incident.lists = vec![long; 9];
         let card = render(&incident);
         let embed = &card["embeds"][0];
@@ -479,23 +467,5 @@ mod tests {
         assert!(length(&minimal(&incident)["content"]) <= CONTENT_MAX);
         assert!(length(&ping(&incident, Some("1"))["content"]) <= CONTENT_MAX);
         assert_eq!(card["allowed_mentions"]["parse"], serde_json::json!([]));
-    }
-
-    #[test]
-    fn text_is_cut_in_the_middle_and_never_inside_a_character() {
-        for (text, max, expected) in [
-            ("abcdef", 6, "abcdef"),
-            ("abcdefg", 5, "ab…fg"),
-            ("😀😀😀😀", 5, "😀…😀"),
-            ("😀😀😀😀", 4, "…"),
-            ("abc", 1, "…"),
-        ] {
-            assert_eq!(cut(text, max), expected);
-        }
-    }
-
-    #[test]
-    fn a_rate_below_a_threshold_never_reads_as_the_threshold() {
-        assert_eq!([0.9496, 0.95, 0.8731, 1.0, 0.0].map(percent), ["94.9", "95.0", "87.3", "100.0", "0.0"]);
     }
 }

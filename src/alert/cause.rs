@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scene::Scene;
+use super::text::spaced;
 use crate::event::{ConnectionId, FailureClass};
-use crate::health::{Band, Leg, NumberView, Window};
+use crate::health::{Band, Leg, NumberView, Scope, View, Window};
 
 /// Messages the usual share must be made of to be compared with.
 const USUAL_MIN: u64 = 50;
@@ -23,10 +25,10 @@ pub struct Cause {
 
 impl Cause {
     /// Names the class with the largest excess over the week's usual share, or, where nothing is
-    /// usual yet, the largest share.
-    pub fn of(number: &NumberView) -> Self {
-        let leg = sick_leg(number);
-        let view = leg.map_or(&number.view, |leg| &leg.view);
+    /// usual yet, the largest share; and the one number that most of it is on, where there is one.
+    pub(super) fn of(scope: &Scope, whole: &View, scene: &Scene<'_>) -> Self {
+        let leg = scene.number(scope).and_then(sick_leg);
+        let view = leg.map_or(whole, |leg| &leg.view);
         let (counts, week) = (view.counts(), view.sums.window(Window::Week));
         let usual_of = |class| week.failures.get(&class).copied().unwrap_or(0);
         let before = week.judged().saturating_sub(counts.judged());
@@ -45,7 +47,7 @@ impl Cause {
         let all: f64 = excess.iter().map(|(_, extra)| extra).sum();
         let most = excess.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let whose = if before >= USUAL_MIN { "the extra failures" } else { "the failures" };
-        let on = leg.map_or_else(String::new, |leg| format!(" on {}", leg_name(leg)));
+        let on = leg.map_or_else(|| on_a_number(scope, scene), |leg| format!(" on {}", leg_name(leg)));
         match most.filter(|(_, extra)| *extra > 0.0) {
             Some((class, extra)) => Self {
                 class: Some(class),
@@ -64,6 +66,40 @@ impl Cause {
             },
         }
     }
+}
+
+/// The number that most of a provider's or a list's extra failures are on, if there is one.
+fn on_a_number(scope: &Scope, scene: &Scene<'_>) -> String {
+    let views: Vec<_> = match scope {
+        Scope::Provider { provider } => {
+            scene.legs_of(*provider).map(|(number, leg)| (number, &leg.view)).collect()
+        }
+        Scope::List { list } => {
+            let on_list = scene.report.numbers.values().filter(|number| number.lists.contains(list));
+            on_list.map(|number| (&number.number, &number.view)).collect()
+        }
+        Scope::Number { .. } | Scope::Leg { .. } | Scope::Connection { .. } => return String::new(),
+    };
+    let mut excess: Vec<_> = views.into_iter().map(|(number, view)| (extra(view), number)).collect();
+    excess.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let all: f64 = excess.iter().map(|(extra, _)| extra).sum();
+    match excess.first() {
+        Some((most, number)) if excess.len() > 1 && *most > 0.0 && *most >= all / 2.0 => {
+            format!(", {:.0} % of them on {}", 100.0 * most / all, spaced(number))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Failures of the last hour beyond what the week before makes usual.
+fn extra(view: &View) -> f64 {
+    let (hour, week) = (view.sums.tally(Window::Hour), view.sums.tally(Window::Week));
+    let before = week.judged().saturating_sub(hour.judged());
+    let usual = match before {
+        USUAL_MIN.. => week.failed.saturating_sub(hour.failed) as f64 / before as f64,
+        _ => 0.0,
+    };
+    (hour.failed as f64 - usual * hour.judged() as f64).max(0.0)
 }
 
 /// The one leg that is in a bad band while every other with traffic is healthy.

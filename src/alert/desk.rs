@@ -1,4 +1,4 @@
-//! The mirror → judged numbers → incidents and outbox entries, written in one atomic step.
+//! The mirror → the policy's decision → incidents and outbox entries, written in one atomic step.
 //!
 //! It alone writes standings and incidents. What it holds in memory is what the store holds: a save
 //! that fails leaves both as they were, so the next evaluation judges the same again, and another
@@ -10,22 +10,24 @@ use std::time::Duration;
 use super::documents::{Documents, delete, put, read};
 use super::incident::{Acknowledgement, Incident, Posted};
 use super::outbox::{Action, Entry, Outbox, key, posted_key};
+use super::scene::Scene;
 use crate::clock::Timestamp;
 use crate::config::Health;
 use crate::event::Number;
-use crate::health::policy::judge;
-use crate::health::{Band, Change, Kind, NumberView, Report, Scope, Standing, Transition, report};
+use crate::health::{
+    self, Band, Case, Change, Kind, Orders, Report, Scope, Silence, Transition, decide, report,
+};
 use crate::registry::Registry;
 use crate::tally::{Error, HOURS_KEPT, Mirror, Put, Store, Table};
 
 /// A card whose band has not changed is edited no more often than this.
 const EDIT_EVERY: Duration = Duration::from_secs(300);
 
-/// Judges every number, and writes what follows.
+/// Judges everything, and writes what follows.
 #[derive(Debug)]
 pub struct Desk<D = Store> {
     documents: D,
-    standings: BTreeMap<String, Standing>,
+    cases: BTreeMap<String, Case>,
     incidents: BTreeMap<String, Incident>,
     held: Option<String>,
     resumed: bool,
@@ -36,7 +38,7 @@ pub struct Desk<D = Store> {
 pub struct Evaluation {
     /// Health, with each number's band's age and open incident.
     pub report: Report,
-    /// The steps numbers took.
+    /// The steps that were taken.
     pub steps: Vec<Step>,
     /// Open incidents, oldest first.
     pub open: Vec<Incident>,
@@ -45,7 +47,7 @@ pub struct Evaluation {
 /// A step that was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Who took it.
+    /// Whose.
     pub scope: Scope,
     /// Its incident.
     pub incident: String,
@@ -58,7 +60,7 @@ pub struct Step {
 /// What an evaluation is about to change.
 #[derive(Default)]
 struct Draft {
-    standings: BTreeMap<String, Standing>,
+    cases: BTreeMap<String, Case>,
     incidents: BTreeMap<String, Incident>,
     entries: Vec<(Action, String)>,
     steps: Vec<Step>,
@@ -72,9 +74,9 @@ impl<D: Documents> Desk<D> {
     /// # Errors
     /// When the store cannot be read.
     pub async fn open(documents: D) -> Result<Self, Error> {
-        let standings = load(&documents, Table::Standings).await?;
+        let cases = load(&documents, Table::Standings).await?;
         let incidents = load(&documents, Table::Incidents).await?;
-        Ok(Self { documents, standings, incidents, held: None, resumed: false })
+        Ok(Self { documents, cases, incidents, held: None, resumed: false })
     }
 
     /// Judges nothing until [released](Self::release): Sounder's own delay must not look like the
@@ -95,7 +97,7 @@ impl<D: Documents> Desk<D> {
         }
     }
 
-    /// Judges every number on the mirror as it is, and saves what follows from it.
+    /// Judges everything on the mirror as it is, and saves what follows from it.
     ///
     /// # Errors
     /// When the store does not take it; then nothing has changed, here or there.
@@ -122,103 +124,68 @@ impl<D: Documents> Desk<D> {
         if self.held.is_none() {
             self.fetch_posted(&mut draft).await?;
             self.fetch_acknowledged(&mut draft).await?;
-            for number in found.numbers.values() {
-                self.judge(number, (registry, settings), now, &mut draft);
+            if self.resumed {
+                self.cases.values_mut().for_each(Case::resume);
             }
+            let orders = self.orders(&draft).await?;
+            let decision = decide(&found, settings, &self.cases, &orders, now);
+            draft.cases = decision.cases;
+            for step in decision.steps {
+                self.step(step, &Scene { report: &found, registry, now }, &mut draft);
+            }
+            self.refresh(&Scene { report: &found, registry, now }, &mut draft);
             self.retire(&found, now, &mut draft);
             self.save(&mut draft, now).await?;
         }
         Ok(self.evaluation(found, draft.steps))
     }
 
-    /// One number: its step, its incident, and what to say of it.
-    fn judge(&self, number: &NumberView, rails: (&Registry, &Health), now: Timestamp, draft: &mut Draft) {
-        let (registry, settings) = rails;
-        let name = number.number.as_str();
-        let mut before = self.standings.get(name).cloned().unwrap_or_default();
-        if self.resumed {
-            before.resume();
-        }
-        let (mut standing, transition) = judge(number, settings, &before, now);
-        match transition {
-            Some(transition) => {
-                let incident = self.step(number, (&mut standing, &transition), registry, draft);
-                draft.say(&incident, &transition);
-                draft.steps.push(Step {
-                    scope: incident.scope.clone(),
-                    incident: incident.id.clone(),
-                    kind: incident.kind,
-                    transition,
-                });
-                draft.incidents.insert(incident.id.clone(), incident);
-            }
-            None => self.refresh(number, (&standing, now), registry, draft),
-        }
-        if self.standings.get(name) != Some(&standing) {
-            draft.standings.insert(name.to_owned(), standing);
-        }
-    }
-
-    /// The incident after a step, opened if there is none to continue.
-    fn step(
-        &self,
-        number: &NumberView,
-        step: (&mut Standing, &Transition),
-        registry: &Registry,
-        draft: &Draft,
-    ) -> Incident {
-        let (standing, transition) = step;
-        let resolved = standing.resolved.as_ref().map(|resolved| resolved.incident.clone());
-        let id = match transition.change {
-            Change::Resolved => resolved,
-            Change::Opened | Change::Worsened | Change::Improved | Change::Reopened => {
-                standing.incident.clone()
-            }
+    /// A step, and the incident after it: opened if there is none to continue.
+    fn step(&self, step: health::Step, scene: &Scene<'_>, draft: &mut Draft) {
+        let health::Step { scope, kind, transition } = step;
+        let Some(case) = draft.cases.get_mut(&scope.key()) else { return };
+        let ends = matches!(transition.change, Change::Resolved | Change::Absorbed);
+        let id = match ends {
+            true => case.ended.as_ref().map(|ended| ended.incident.clone()),
+            false => case.rate.incident.clone(),
         };
         let known = id.and_then(|id| draft.incidents.get(&id).or_else(|| self.incidents.get(&id)).cloned());
-        let incident = match known {
+        let mut incident = match known {
             Some(mut incident) => {
-                incident.step(transition);
-                incident.stale = standing.stale;
-                incident.told = transition.evidence.at;
-                incident.observe(number, registry, transition.evidence.at);
+                incident.step(&transition);
                 incident
             }
-            None => Incident::open(number, transition, registry, rand::random()),
+            None => Incident::open((scope.clone(), kind), &transition, rand::random()),
         };
-        if transition.change == Change::Resolved {
-            if let Some(resolved) = &mut standing.resolved {
-                resolved.incident.clone_from(&incident.id);
-            }
-        } else {
-            standing.incident = Some(incident.id.clone());
+        incident.told = transition.evidence.at;
+        incident.observe(case, scene);
+        match (ends, &mut case.ended) {
+            (true, Some(ended)) => ended.incident.clone_from(&incident.id),
+            _ => case.rate.incident = Some(incident.id.clone()),
         }
-        incident
+        draft.say(&incident, &transition);
+        draft.steps.push(Step { scope, incident: incident.id.clone(), kind: incident.kind, transition });
+        draft.incidents.insert(incident.id.clone(), incident);
     }
 
-    /// Brings an open incident's counts up to date, and its card now and then.
-    fn refresh(
-        &self,
-        number: &NumberView,
-        at: (&Standing, Timestamp),
-        registry: &Registry,
-        draft: &mut Draft,
-    ) {
-        let (standing, now) = at;
-        let Some(id) = &standing.incident else { return };
-        let Some(before) = self.incidents.get(id) else { return };
-        let mut incident = draft.incidents.get(id).unwrap_or(before).clone();
-        if now.since(incident.told) < EDIT_EVERY {
-            return;
+    /// Brings open incidents' counts up to date, and their cards now and then.
+    fn refresh(&self, scene: &Scene<'_>, draft: &mut Draft) {
+        for (id, before) in self.incidents.iter().filter(|(_, incident)| incident.is_open()) {
+            let mut incident = draft.incidents.get(id).unwrap_or(before).clone();
+            let key = before.scope.key();
+            let case = draft.cases.get(&key).or_else(|| self.cases.get(&key));
+            let Some(case) = case.filter(|case| case.rate.incident.as_ref() == Some(id)) else { continue };
+            if scene.now.since(incident.told) < EDIT_EVERY {
+                continue;
+            }
+            incident.observe(case, scene);
+            if incident.says_the_same_as(before) {
+                continue;
+            }
+            incident.told = scene.now;
+            draft.entries.push((Action::Edit, id.clone()));
+            draft.incidents.insert(id.clone(), incident);
         }
-        incident.stale = standing.stale;
-        incident.observe(number, registry, now);
-        if incident.says_the_same_as(before) {
-            return;
-        }
-        incident.told = now;
-        draft.entries.push((Action::Edit, id.clone()));
-        draft.incidents.insert(id.clone(), incident);
     }
 
     /// Lets go of numbers that are no longer configured and were not heard of for as long as cells
@@ -226,10 +193,10 @@ impl<D: Documents> Desk<D> {
     fn retire(&self, found: &Report, now: Timestamp, draft: &mut Draft) {
         // No cells at all is a store that was emptied, not every number's end.
         let known = |name: &str| Number::parse(name).is_none_or(|n| found.numbers.contains_key(&n));
-        let gone = self.standings.iter().filter(|(name, _)| found.cells > 0 && !known(name));
-        for (name, standing) in gone {
+        let gone = self.cases.iter().filter(|(name, _)| found.cells > 0 && !known(name));
+        for (name, case) in gone {
             draft.gone.push(name.clone());
-            let Some(incident) = standing.incident.as_ref().and_then(|id| self.incidents.get(id)) else {
+            let Some(incident) = case.rate.incident.as_ref().and_then(|id| self.incidents.get(id)) else {
                 continue;
             };
             draft.entries.push((Action::Edit, incident.id.clone()));
@@ -253,6 +220,15 @@ impl<D: Documents> Desk<D> {
         Ok(())
     }
 
+    /// What people have said: it is an argument of the policy.
+    async fn orders(&self, draft: &Draft) -> Result<Orders, Error> {
+        let silences = load::<Silence>(&self.documents, Table::Silences).await?.into_values().collect();
+        let taken_on = |incident: &&Incident| incident.acknowledged.is_some();
+        let known = self.incidents.values().chain(draft.incidents.values());
+        let acknowledged = known.filter(taken_on).map(|incident| incident.id.clone()).collect();
+        Ok(Orders { silences, acknowledged })
+    }
+
     /// Notes who has taken an incident on since, and says so on its card.
     async fn fetch_acknowledged(&self, draft: &mut Draft) -> Result<(), Error> {
         let acknowledged = load::<Acknowledgement>(&self.documents, Table::Acknowledged).await?;
@@ -271,8 +247,8 @@ impl<D: Documents> Desk<D> {
     /// Writes everything in one step, and only then believes it.
     async fn save(&mut self, draft: &mut Draft, now: Timestamp) -> Result<(), Error> {
         let mut puts: Vec<Put> = Vec::new();
-        for (name, standing) in &draft.standings {
-            puts.push(put(Table::Standings, name, standing)?);
+        for (name, case) in &draft.cases {
+            puts.push(put(Table::Standings, name, case)?);
         }
         for (id, incident) in &draft.incidents {
             puts.push(put(Table::Incidents, id, incident)?);
@@ -292,8 +268,8 @@ impl<D: Documents> Desk<D> {
         if !puts.is_empty() {
             self.documents.save(puts).await?;
         }
-        self.standings.append(&mut draft.standings);
-        self.standings.retain(|name, _| !draft.gone.contains(name));
+        self.cases.append(&mut draft.cases);
+        self.cases.retain(|name, _| !draft.gone.contains(name));
         self.incidents.append(&mut draft.incidents);
         self.incidents.retain(|id, _| !old.contains(id));
         self.resumed = false;
@@ -302,7 +278,7 @@ impl<D: Documents> Desk<D> {
 
     fn evaluation(&self, mut report: Report, steps: Vec<Step>) -> Evaluation {
         report.held.clone_from(&self.held);
-        report.stand(&self.standings);
+        report.stand(&self.cases);
         let open = self.incidents.values().filter(|incident| incident.is_open()).cloned().collect();
         Evaluation { report, steps, open }
     }
@@ -313,7 +289,13 @@ impl Draft {
     fn say(&mut self, incident: &Incident, transition: &Transition) {
         let card = match transition.change {
             Change::Opened => Action::Post,
-            Change::Worsened | Change::Improved | Change::Resolved | Change::Reopened => Action::Edit,
+            Change::Worsened
+            | Change::Improved
+            | Change::Resolved
+            | Change::Reopened
+            | Change::Joined
+            | Change::Absorbed
+            | Change::Reminded => Action::Edit,
         };
         self.entries.push((card, incident.id.clone()));
         if transition.pings && transition.to > Band::Healthy {

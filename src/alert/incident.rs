@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::cause::{Cause, advice};
+use super::scene::Scene;
 use crate::clock::Timestamp;
-use crate::event::{ConnectionId, ListId, Provider};
-use crate::health::{Band, Change, Evidence, Kind, NumberView, Rule, Scope, Transition, View, Window};
-use crate::registry::Registry;
+use crate::event::{ConnectionId, ListId, Number, Provider};
+use crate::health::{Band, Case, Change, Evidence, Kind, Rule, Scope, Transition, View, Window};
 
 /// Steps kept in a timeline; more than a bad day has.
 const TIMELINE_MAX: usize = 20;
@@ -56,6 +56,21 @@ pub struct Incident {
     pub lists: Vec<ListLine>,
     /// The legs it concerns.
     pub legs: Vec<LegLine>,
+    /// Signals beside the rate that say something bad, or did when it ended.
+    #[serde(default)]
+    pub signals: Vec<SignalLine>,
+    /// True while the rate itself is part of it.
+    #[serde(default)]
+    pub is_of_rate: bool,
+    /// Of a provider's incident, the numbers that fare worst.
+    #[serde(default)]
+    pub numbers: Vec<NumberLine>,
+    /// How many more there are.
+    #[serde(default)]
+    pub numbers_more: usize,
+    /// The provider whose incident explains it, and took it over.
+    #[serde(default)]
+    pub part_of: Option<Provider>,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// Who has taken it on, if anybody has since it was at its worst.
@@ -94,6 +109,31 @@ pub struct ListLine {
     pub name: String,
     /// Its brand.
     pub brand: Option<String>,
+    /// Whether this is the first that is sent to it in a month.
+    #[serde(default)]
+    pub first_send: bool,
+}
+
+/// A signal as a card shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalLine {
+    /// Which.
+    pub kind: Kind,
+    /// How bad it is.
+    pub band: Band,
+    /// The counts.
+    pub sentence: String,
+}
+
+/// A number as a provider's card names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NumberLine {
+    /// The number.
+    pub number: Number,
+    /// Its rate on this provider, of the last quarter of an hour or hour, whichever is lower.
+    pub rate: f64,
+    /// Messages that failed.
+    pub failed: u64,
 }
 
 /// A leg as a card shows it.
@@ -109,6 +149,12 @@ pub struct LegLine {
     pub rate: Option<f64>,
     /// Messages that rate is made of.
     pub judged: u64,
+    /// Messages judged over a day.
+    #[serde(default)]
+    pub day: u64,
+    /// Messages sent over a week.
+    #[serde(default)]
+    pub week: u64,
 }
 
 /// One thing that happened.
@@ -126,13 +172,13 @@ pub struct TimelineEntry {
 
 impl Incident {
     /// Opens an incident. `random` makes its id unlike others of the same millisecond.
-    pub fn open(number: &NumberView, transition: &Transition, registry: &Registry, random: u128) -> Self {
-        let now = transition.evidence.at;
+    pub fn open(about: (Scope, Kind), transition: &Transition, random: u128) -> Self {
+        let ((scope, kind), now) = (about, transition.evidence.at);
         let id = Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), random);
         let mut incident = Self {
             id: id.to_string(),
-            kind: Kind::DeliveryRate,
-            scope: number.number.clone().into(),
+            kind,
+            scope,
             band: transition.to,
             worst: transition.to,
             opened: now,
@@ -147,27 +193,38 @@ impl Incident {
             advice: String::new(),
             lists: Vec::new(),
             legs: Vec::new(),
+            signals: Vec::new(),
+            is_of_rate: kind == Kind::DeliveryRate,
+            numbers: Vec::new(),
+            numbers_more: 0,
+            part_of: None,
             timeline: Vec::new(),
             acknowledged: None,
             told: now,
             discord: None,
         };
         incident.step(transition);
-        incident.observe(number, registry, now);
         incident
     }
 
     /// Takes a step.
     pub fn step(&mut self, transition: &Transition) {
         let now = transition.evidence.at;
-        (self.band, self.changed) = (transition.to, now);
+        if transition.to != self.band {
+            self.changed = now;
+        }
+        self.band = transition.to;
         self.worst = self.worst.max(transition.to);
-        self.resolved = (transition.change == Change::Resolved).then_some(now);
+        let ends = matches!(transition.change, Change::Resolved | Change::Absorbed);
+        self.resolved = ends.then_some(now);
         if transition.pings {
             // What people are called for anew, nobody has taken on yet.
             self.acknowledged = None;
         }
-        self.evidence = transition.evidence.clone();
+        // What only joins or reminds proves nothing new of the rate.
+        if transition.evidence.rule != Rule::Signal || !self.is_of_rate {
+            self.evidence = transition.evidence.clone();
+        }
         if self.timeline.len() == TIMELINE_MAX {
             // How it began is worth more than what came second.
             self.timeline.remove(1);
@@ -181,30 +238,42 @@ impl Incident {
     }
 
     /// Brings what is shown beside the steps up to date.
-    pub fn observe(&mut self, number: &NumberView, registry: &Registry, now: Timestamp) {
-        let view = &number.view;
-        self.current = current(view, view.window(), now);
-        self.beside = self.beside(view, now);
+    pub(super) fn observe(&mut self, case: &Case, scene: &Scene<'_>) {
+        self.stale = case.rate.stale && self.is_of_rate;
+        self.part_of = case.absorbed.filter(|_| !self.is_open());
+        // What it was is shown when it is over.
+        if self.is_open() {
+            self.is_of_rate = case.rate.band > Band::Healthy;
+            self.signals = case
+                .signals()
+                .map(|(kind, flag)| SignalLine { kind, band: flag.band, sentence: flag.sentence.clone() })
+                .collect();
+        }
+        let Some(view) = scene.view(&self.scope) else { return };
+        self.current = current(view, view.window(), scene.now);
+        self.beside = self.beside(view, scene.now);
         self.pending = view.pending();
-        let cause = Cause::of(number);
-        // The failures of a number that is recovering are not why it was ill.
+        self.explain(view, scene);
+        self.lists = scene.lists(&self.scope);
+        self.legs = scene.legs(&self.scope);
+        if self.is_open() || self.numbers.is_empty() {
+            (self.numbers, self.numbers_more) = scene.numbers(&self.scope);
+        }
+    }
+
+    /// Says why. The failures of a number that is recovering are not why it was ill.
+    fn explain(&mut self, view: &View, scene: &Scene<'_>) {
+        let cause = Cause::of(&self.scope, view, scene);
         let telling = self.is_open() && self.is_ailing(view) && cause.class.is_some();
         if telling || self.cause.class.is_none() {
             self.advice = advice(cause.class).to_owned();
             self.cause = cause;
         }
-        self.lists = number.lists.iter().map(|id| list_line(id, registry)).collect();
-        self.legs = number
-            .legs
-            .iter()
-            .map(|leg| LegLine {
-                connection: leg.connection.clone(),
-                provider: leg.provider,
-                band: leg.view.band,
-                rate: leg.view.counts().rate(),
-                judged: leg.view.counts().judged(),
-            })
-            .collect();
+        let of_signals = self.signals.iter().max_by_key(|signal| signal.band);
+        if let Some(advice) = of_signals.filter(|_| !self.is_of_rate).and_then(|signal| signal.kind.advice())
+        {
+            advice.clone_into(&mut self.advice);
+        }
     }
 
     /// True until it is resolved.
@@ -253,6 +322,7 @@ impl Incident {
         let same_counts = self.current.counts == other.current.counts && self.pending == other.pending;
         let beside = |incident: &Self| incident.beside.as_ref().map(|beside| beside.counts.clone());
         let same_counts = same_counts && beside(self) == beside(other);
+        let same_counts = same_counts && self.signals == other.signals && self.numbers == other.numbers;
         same_counts && self.band == other.band && self.stale == other.stale && self.legs == other.legs
     }
 }
@@ -261,22 +331,14 @@ fn current(view: &View, window: Window, now: Timestamp) -> Evidence {
     Evidence::new(Rule::Odds, window, view.sums.window(window), now)
 }
 
-fn list_line(id: &ListId, registry: &Registry) -> ListLine {
-    let known = registry.list(id);
-    ListLine {
-        list: id.clone(),
-        name: known.map_or_else(|| id.to_string(), |known| known.name.clone()),
-        brand: known.map(|known| known.brand.clone()),
-    }
-}
-
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
     use crate::event::FailureClass;
-    use crate::health::policy::judge;
+    use std::collections::BTreeMap;
+
     use crate::health::story::{Story, number};
-    use crate::health::{Report, Standing};
+    use crate::health::{Orders, decide};
 
     pub(in crate::alert) const NUMBER: &str = "+18005550100";
 
@@ -291,16 +353,22 @@ pub(super) mod sample {
 
     /// The incident of that story.
     pub(in crate::alert) fn incident() -> Incident {
-        let story = sick();
-        let report: Report = story.report();
-        let view = &report.numbers[&number(NUMBER)];
-        let mut standing = Standing::default();
-        for _ in 0..5 {
-            let (next, step) = judge(view, &story.settings, &standing, story.now);
-            if let Some(transition) = step {
-                return Incident::open(view, &transition, &story.registry, 7);
+        of(&sick(), &number(NUMBER).into())
+    }
+
+    /// A scope's first incident of a story that goes on as it is.
+    pub(in crate::alert) fn of(story: &Story, scope: &Scope) -> Incident {
+        let report = story.report();
+        let scene = Scene { report: &report, registry: &story.registry, now: story.now };
+        let mut cases = BTreeMap::new();
+        for _ in 0..12 {
+            let mut decision = decide(&report, &story.settings, &cases, &Orders::default(), story.now);
+            cases.append(&mut decision.cases);
+            if let Some(step) = decision.steps.into_iter().find(|step| step.scope == *scope) {
+                let mut incident = Incident::open((step.scope, step.kind), &step.transition, 7);
+                incident.observe(&cases[&scope.key()], &scene);
+                return incident;
             }
-            standing = next;
         }
         unreachable!("the story is a sick one")
     }

@@ -5,7 +5,9 @@
 
 mod documents;
 mod cause;
+mod scene;
 mod incident;
+mod text;
 mod card;
 mod outbox;
 mod desk;
@@ -20,5 +22,7 @@ pub use desk::{Desk, Evaluation, Step};
 pub use discord::{Answer, Call, Discord, Transport, Unfit};
 pub use dispatcher::{Dispatcher, Status};
 pub use documents::{Documents, Fenced, incidents};
-pub use incident::{Acknowledgement, Incident, LegLine, ListLine, Posted, TimelineEntry};
+pub use incident::{
+    Acknowledgement, Incident, LegLine, ListLine, NumberLine, Posted, SignalLine, TimelineEntry,
+};
 pub use outbox::{Action, Entry};

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{Failure, Global, output};
 use crate::config::{Gate, Health, parse_duration};
+use crate::event::Provider;
 use crate::simulate::proving::{
-    Burst, Failures, Fall, Plan, Receipts, SEED, Score, Shape, Traffic, median, play, table,
+    Burst, Failures, Fall, Plan, Receipts, SEED, Score, Shape, Traffic, Trouble, World, median, play, table,
 };
 
 /// What to play.
@@ -35,6 +36,10 @@ pub struct Args {
     /// How long it stays there
     #[arg(long, default_value = "4h", value_parser = parse_duration, value_name = "D")]
     lasting: Duration,
+    /// An outage of this provider over all numbers instead, for --lasting, to --fall-to [default: 0];
+    /// one number in eight is on another
+    #[arg(long, value_name = "PROVIDER", value_parser = provider)]
+    outage_of: Option<Provider>,
     /// A campaign of so many messages within five minutes, at --after
     #[arg(long, value_name = "N")]
     burst: Option<u32>,
@@ -80,7 +85,10 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failure> {
         };
     }
     let plan = args.plan()?;
-    let score = play(&plan);
+    let score = match args.outage_of {
+        Some(struck) => args.world(struck, plan).score(),
+        None => play(&plan),
+    };
     let told = Told::of(&score);
     if global.json { output::json(&told) } else { output::line(&told.text()) }
 }
@@ -153,6 +161,19 @@ impl Args {
         })
     }
 
+    fn world(&self, struck: Provider, plan: Plan) -> World {
+        World {
+            numbers: plan.numbers,
+            struck,
+            per_hour: self.per_hour,
+            trouble: Trouble::Outage { to: self.fall_to.unwrap_or(0.0), worst: None },
+            lasting: minutes(self.lasting),
+            after: 60,
+            seed: plan.seed,
+            health: plan.health,
+        }
+    }
+
     fn health(&self) -> Health {
         let default = Health::default();
         Health {
@@ -179,6 +200,11 @@ impl Args {
 
 fn minutes(span: Duration) -> u32 {
     u32::try_from(span.as_secs() / 60).unwrap_or(u32::MAX / 2)
+}
+
+fn provider(text: &str) -> Result<Provider, String> {
+    let known = Provider::ALL.into_iter().find(|provider| provider.name() == text);
+    known.ok_or_else(|| format!("write {}", Provider::ALL.map(Provider::name).join(", ")))
 }
 
 fn gate(text: &str) -> Result<Gate, String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::Declared;
+use super::health::{Health, read_thresholds};
 use super::section::Section;
 use super::value::{choice, connection_id, list_id, sender, text};
 use crate::event::{ConnectionId, ListId, Number, Provider};
@@ -102,11 +103,12 @@ impl NumberStatus {
     }
 }
 
-pub(super) fn read_lists(tables: Vec<Section<'_>>) -> Vec<List> {
+/// The lists; thresholds of their own go where the other thresholds are.
+pub(super) fn read_lists(tables: Vec<Section<'_>>, health: &mut Health) -> Vec<List> {
     let mut lists: Vec<List> = Vec::new();
     let mut list_of: BTreeMap<Number, ListId> = BTreeMap::new();
     for mut table in tables {
-        let Some(list) = read_list(&mut table) else { continue };
+        let Some(list) = read_list(&mut table, health) else { continue };
         if lists.iter().any(|other| other.id == list.id) {
             table.wrong("id", "is the id of another list", "give each list its own");
         }
@@ -121,7 +123,7 @@ pub(super) fn read_lists(tables: Vec<Section<'_>>) -> Vec<List> {
     lists
 }
 
-fn read_list(table: &mut Section<'_>) -> Option<List> {
+fn read_list(table: &mut Section<'_>, health: &mut Health) -> Option<List> {
     let id = table.required("id", list_id, "name the list, as in id = \"acme-promo\"");
     if let Some(id) = &id {
         table.rename(format!("list.{id}"));
@@ -131,6 +133,9 @@ fn read_list(table: &mut Section<'_>) -> Option<List> {
     let brand = table.or("brand", text, String::new());
     let purpose = table.or("purpose", choice(&purposes), Purpose::Marketing);
     let numbers = table.each("numbers", sender);
+    if let (Some(id), Some(own)) = (&id, table.optional("thresholds")) {
+        health.thresholds_by_list.insert(id.clone(), read_thresholds(own, health.thresholds));
+    }
     table.later("discord", "every list's alerts go to [alert.discord]");
     let id = id?;
     Some(List { name: name.unwrap_or_else(|| id.to_string()), id, brand, purpose, numbers })

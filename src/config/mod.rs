@@ -31,7 +31,7 @@ pub use auth::{
     Auth, Basic, BodyToken, HeaderToken, Hmac, HmacAlgorithm, HmacScheme, SharedAlgorithm, SharedKey, Svix,
 };
 pub use connection::{Connection, Mapping};
-pub use health::{Gate, Health, Thresholds};
+pub use health::{Gate, Health, Limits, Reminders, Thresholds};
 pub use keywords::{Keywords, Language};
 pub use list::{List, NumberEntry, NumberKind, NumberStatus, Purpose};
 pub use mistake::{Mistake, Mistakes, Place};
@@ -105,9 +105,9 @@ fn read(mut root: Section<'_>, key: PrivacyKey, report: &Report) -> Config {
     let stream = stream::read(root.section("stream"), receive.answer_deadline);
     let state = state::read(root.section("state"), &stream.kind);
     let declared = connection::read(root.sections("connection"), &receive);
-    let lists = list::read_lists(root.sections("list"));
+    let mut health = health::read(root.section("health"));
+    let lists = list::read_lists(root.sections("list"), &mut health);
     let numbers = list::read_numbers(root.sections("number"), &lists, &declared);
-    let health = health::read(root.section("health"));
     let alert = alert::read(root.section("alert"));
     let admin = admin::read(root.section("admin"));
     let keywords = keywords::read(root.section("keywords"));

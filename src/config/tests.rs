@@ -129,7 +129,8 @@ fn what_the_example_comments_out_is_right_too() {
 fn every_key_is_in_the_example() {
     let text = "nokeyatall = 1\n[receive]\nnokeyatall = 1\n[stream]\nnokeyatall = 1\n[stream.kafka]\nnokeyatall = 1
         [state]\nnokeyatall = 1\n[[connection]]\nnokeyatall = 1\n[[list]]\nnokeyatall = 1\n[[number]]\nnokeyatall = 1
-        [health]\nnokeyatall = 1\n[health.thresholds]\nnokeyatall = 1\n[alert.discord]\nnokeyatall = 1
+        [health]\nnokeyatall = 1\n[health.thresholds]\nnokeyatall = 1
+        [health.reminders]\nnokeyatall = 1\n[health.limits]\nnokeyatall = 1\n[health.provider.cm]\nnokeyatall = 1\n[alert.discord]\nnokeyatall = 1
         [admin]\nnokeyatall = 1\n[[admin.tokens]]\nnokeyatall = 1\n[privacy]\nnokeyatall = 1\n[keywords]\nnokeyatall = 1
         [[connection]]\nhmac = { nokeyatall = 1 }\nbasic = { nokeyatall = 1 }\nmapping = { nokeyatall = 1 }
         shared_keys = [{ nokeyatall = 1 }]\nheader_token = { nokeyatall = 1 }\nbody_token = { nokeyatall = 1 }
@@ -137,7 +138,7 @@ fn every_key_is_in_the_example() {
     let wrong = with(text, &[]).unwrap_err();
     let lists: Vec<&str> =
         wrong.mistakes.iter().filter_map(|m| m.remedy.split_once("known here: ")).map(|(_, l)| l).collect();
-    assert_eq!(lists.len(), 22);
+    assert_eq!(lists.len(), 25);
     for key in lists.iter().flat_map(|list| list.split(", ")) {
         let is_shown = ["= ", ".", "]"].iter().any(|end| {
             [format!("{key} {end}"), format!("[{key}{end}"), format!(".{key}{end}")]

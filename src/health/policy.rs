@@ -12,7 +12,7 @@ use super::rate::{Counts, Tally, wilson};
 use super::standing::{Evidence, Rule, Standing, Transition};
 use super::sums::Window;
 use super::verdict::{BandVerdict, Finding, Hindrance, Lack, Measure, Recovery, Verdict};
-use super::view::{NumberView, View};
+use super::view::View;
 use crate::clock::Timestamp;
 use crate::config::{Gate, Health, NumberStatus};
 
@@ -37,21 +37,22 @@ const INTERVALS: [(Window, f64, u64); 4] = [
     (Window::Day, Z_LONGER, MANY),
 ];
 
-/// Says what a view means for where its number stands.
+/// Says what a view means for where its rate stands.
 pub fn judge(
-    number: &NumberView,
+    view: &View,
+    status: NumberStatus,
     settings: &Health,
     standing: &Standing,
     now: Timestamp,
 ) -> (Standing, Option<Transition>) {
-    let look = Look::new(&number.view, settings, standing, now);
+    let look = Look::new(view, settings, standing, now);
     let mut next = standing.clone();
-    if next.shown != number.view.band || next.shown_since.is_none() {
-        (next.shown, next.shown_since) = (number.view.band, Some(now));
+    if next.shown != view.band || next.shown_since.is_none() {
+        (next.shown, next.shown_since) = (view.band, Some(now));
     }
     next.stale = look.is_stale();
     // A number that is not supposed to send calls nobody; what is open may still recover.
-    let worse = match number.status {
+    let worse = match status {
         NumberStatus::Active => look.worse(&mut next),
         NumberStatus::Inactive | NumberStatus::Pending | NumberStatus::Suspended => {
             next.resume_escalation();
@@ -398,7 +399,8 @@ mod tests {
         fn judge(&mut self) -> Option<Transition> {
             let report = self.story.report();
             let view = &report.numbers[&number(NUMBER)];
-            let (next, step) = judge(view, &self.story.settings, &self.standing, self.story.now);
+            let (next, step) =
+                judge(&view.view, view.status, &self.story.settings, &self.standing, self.story.now);
             self.standing = next;
             step
         }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::band::Band;
+use super::case::Case;
 use super::response::{Complaints, OptOuts};
+use super::scope::{Kind, Scope};
 use super::settle::Settle;
-use super::standing::Standing;
-use super::sums::Sums;
+use super::signal::Flag;
+use super::sums::{Sums, Window};
 use super::view::{ConnectionView, Leg, ListView, NumberView, ProviderView, View};
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus};
@@ -38,13 +41,52 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds what only the policy knows: since when each number has been in its band, and its incident.
-    pub fn stand(&mut self, standings: &BTreeMap<String, Standing>) {
+    /// Adds what only the policy knows: since when each number has been in its band, its incident, and
+    /// what is not known because a webhook is broken.
+    pub fn stand(&mut self, cases: &BTreeMap<String, Case>) {
+        self.forget_the_silent(cases);
         for number in self.numbers.values_mut() {
-            let Some(standing) = standings.get(number.number.as_str()) else { continue };
+            let Some(case) = cases.get(number.number.as_str()) else { continue };
             // Between evaluations the band shown may be newer than the one whose age is known.
-            number.since = standing.shown_since.filter(|_| standing.shown == number.view.band);
-            number.incident.clone_from(&standing.incident);
+            number.since = case.rate.shown_since.filter(|_| case.rate.shown == number.view.band);
+            number.incident.clone_from(&case.rate.incident);
+        }
+    }
+
+    /// A broken webhook looks green everywhere: what only it would tell is not known.
+    fn forget_the_silent(&mut self, cases: &BTreeMap<String, Case>) {
+        let is_silent = |connection: &ConnectionId| {
+            let case = cases.get(&Scope::Connection { connection: connection.clone() }.key());
+            case.and_then(|case| case.flags.get(&Kind::Silence)).is_some_and(Flag::is_up)
+        };
+        let silent: BTreeSet<_> = self.connections.keys().filter(|id| is_silent(id)).cloned().collect();
+        if silent.is_empty() {
+            return;
+        }
+        let mut heard = BTreeSet::new();
+        for (id, connection) in &mut self.connections {
+            match silent.contains(id) {
+                true => connection.view.forget(),
+                false => heard.extend(connection.provider),
+            }
+        }
+        let unheard = |(provider, _): &(&Provider, &mut ProviderView)| !heard.contains(*provider);
+        self.providers.iter_mut().filter(unheard).for_each(|(_, provider)| provider.view.forget());
+        for number in self.numbers.values_mut() {
+            let legs = number.legs.iter_mut().filter(|leg| silent.contains(&leg.connection));
+            legs.for_each(|leg| leg.view.forget());
+            let busy = |leg: &&Leg| leg.view.sums.tally(Window::Day).judged() > 0;
+            if number.legs.iter().filter(busy).all(|leg| silent.contains(&leg.connection)) {
+                number.view.forget();
+            }
+        }
+        for list in self.lists.values_mut() {
+            let known = |number: &Number| {
+                self.numbers.get(number).is_some_and(|number| number.view.band != Band::Unknown)
+            };
+            if !list.numbers.iter().any(known) {
+                list.view.forget();
+            }
         }
     }
 }
@@ -52,14 +94,20 @@ impl Report {
 /// Sums the cells into views.
 pub fn report(cells: &Cells, registry: &Registry, settings: &Health, now: Timestamp) -> Report {
     let mut gathered = Gathered::known(registry);
+    let mut oldest = u32::MAX;
     for (_, cell) in cells.iter() {
         let key = &cell.key;
         let provider = registry.provider_of(&key.connection);
         let settle = provider.map_or(settings.settle, |provider| settings.settle_of(provider));
-        let sums = Sums::of(cell, settle, now);
+        let mut sums = Sums::of(cell, settle, now);
+        if provider.is_some_and(|provider| settings.unreported_fails.contains(&provider)) {
+            sums.fail_unreported();
+        }
+        oldest = oldest.min(cell.oldest_hour().unwrap_or(u32::MAX));
         gathered.add(key, provider, &sums);
     }
-    let frame = Frame { registry, settings, cells, now };
+    let counting = now.minus(Window::Month.span()).minute() / 60 >= oldest;
+    let frame = Frame { registry, settings, cells, now, counting };
     Report {
         at: now,
         held: None,
@@ -160,6 +208,8 @@ struct Frame<'a> {
     settings: &'a Health,
     cells: &'a Cells,
     now: Timestamp,
+    /// Whether counting began so long ago that what is new now is new indeed.
+    counting: bool,
 }
 
 impl Frame<'_> {
@@ -172,6 +222,10 @@ impl Frame<'_> {
             view: self.view(sums),
         });
         let entry = self.registry.number(&number);
+        let legs: Vec<_> = legs.collect();
+        let first = legs.first().and_then(|leg| leg.provider);
+        let provider = first.filter(|_| legs.iter().all(|leg| leg.provider == first));
+        let thresholds = self.settings.thresholds_of(gathered.lists.first(), provider);
         let (optouts, complaints) = self.response(&[Subject::Number(number.clone())], &sums);
         NumberView {
             kind: entry.map_or_else(|| NumberKind::of(&number), |entry| entry.kind),
@@ -179,8 +233,8 @@ impl Frame<'_> {
             status: entry.map_or(NumberStatus::Active, |entry| entry.status),
             registered: entry.is_some(),
             since: None,
-            view: self.view(sums),
-            legs: legs.collect(),
+            view: self.view(sums).within(&thresholds, self.settings),
+            legs,
             lists: gathered.lists.into_iter().collect(),
             optouts,
             complaints,
@@ -191,6 +245,7 @@ impl Frame<'_> {
 
     fn list(&self, list: ListId, gathered: OfList) -> ListView {
         let known = self.registry.list(&list);
+        let thresholds = self.settings.thresholds_of(Some(&list), None);
         let mut subjects: Vec<_> = gathered.numbers.iter().cloned().map(Subject::Number).collect();
         subjects.push(Subject::List(list.clone()));
         let (optouts, complaints) = self.response(&subjects, &gathered.sums);
@@ -201,13 +256,16 @@ impl Frame<'_> {
             numbers: gathered.numbers.into_iter().collect(),
             optouts,
             complaints,
-            view: self.view(gathered.sums),
+            first_send: self.counting && is_first_send(&gathered.sums),
+            view: self.view(gathered.sums).within(&thresholds, self.settings),
             list,
         }
     }
 
     fn provider(&self, provider: Provider, sums: Box<Sums>) -> ProviderView {
-        ProviderView { settle: Settle::of(&sums, provider, self.settings), provider, view: self.view(sums) }
+        let thresholds = self.settings.thresholds_of(None, Some(provider));
+        let settle = Settle::of(&sums, provider, self.settings);
+        ProviderView { settle, provider, view: self.view(sums).within(&thresholds, self.settings) }
     }
 
     fn connection(&self, connection: ConnectionId, gathered: OfConnection) -> ConnectionView {
@@ -235,12 +293,17 @@ impl Frame<'_> {
     }
 }
 
+/// Whether everything there is was sent within the last day.
+fn is_first_send(sums: &Sums) -> bool {
+    let all = sums.totals.total();
+    all > 0 && all == sums.windows[Window::Day as usize].total() + sums.pending.total()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::FailureClass;
     use crate::health::story::{NOW, Story, number};
-    use crate::health::{Band, Window};
     use crate::tally::{RollKey, RollKind};
 
     #[test]

@@ -65,6 +65,24 @@ impl From<Number> for Scope {
 pub enum Kind {
     /// The delivery rate.
     DeliveryRate,
+    /// Carriers filter messages.
+    CarrierFiltered,
+    /// A list holds contacts that cannot be reached.
+    BadContacts,
+    /// Messages without a final receipt.
+    Unreported,
+    /// No receipt of any kind: a broken webhook.
+    Silence,
+    /// The provider account: balance, suspension, credentials.
+    Account,
+    /// Recipients who opted out.
+    OptOuts,
+    /// Recipients who complained.
+    Complaints,
+    /// Messages that are delivered too late.
+    SlowDelivery,
+    /// What a carrier or a registry told.
+    Registry,
 }
 
 impl Kind {
@@ -72,6 +90,62 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::DeliveryRate => "delivery_rate",
+            Self::CarrierFiltered => "carrier_filtered",
+            Self::BadContacts => "bad_contacts",
+            Self::Unreported => "unreported",
+            Self::Silence => "silence",
+            Self::Account => "account",
+            Self::OptOuts => "opt_outs",
+            Self::Complaints => "complaints",
+            Self::SlowDelivery => "slow_delivery",
+            Self::Registry => "registry",
+        }
+    }
+
+    /// The name as people read it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::DeliveryRate => "delivery rate",
+            Self::CarrierFiltered => "filtered by carriers",
+            Self::BadContacts => "bad contacts",
+            Self::Unreported => "no final receipts",
+            Self::Silence => "no receipts at all",
+            Self::Account => "provider account",
+            Self::OptOuts => "opt-outs",
+            Self::Complaints => "complaints",
+            Self::SlowDelivery => "slow delivery",
+            Self::Registry => "carrier or registry notice",
+        }
+    }
+
+    /// True of what an outage of the provider explains.
+    pub(super) const fn is_of_delivery(self) -> bool {
+        matches!(self, Self::DeliveryRate | Self::CarrierFiltered | Self::Unreported | Self::SlowDelivery)
+    }
+
+    /// What to do about it; none for the rate, whose failures say it.
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::DeliveryRate => None,
+            Self::CarrierFiltered => {
+                Some("Pause campaigns on this number; check content, links, registration and opt-in proof.")
+            }
+            Self::BadContacts => Some("Clean the list: its contacts fail, not the numbers that send to it."),
+            Self::Unreported => Some("See the provider's status page; compare with its own delivery report."),
+            Self::Silence => Some(
+                "Check the webhook's URL and secret at the provider, and whether its calls reach Sounder.                  What is shown of its numbers is not known to be so.",
+            ),
+            Self::Account => Some("Check the provider account's balance, status and credentials."),
+            Self::OptOuts => {
+                Some("Pause the list; check what was sent, how often, and whether people asked for it.")
+            }
+            Self::Complaints => {
+                Some("Stop sending to who complained; check opt-in proof and content before the next send.")
+            }
+            Self::SlowDelivery => Some("Look for queues at the provider, and for sends above a rate limit."),
+            Self::Registry => {
+                Some("Answer the notice; set the number's status to suspended if it may not send.")
+            }
         }
     }
 }

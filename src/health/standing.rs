@@ -127,6 +127,12 @@ pub enum Change {
     Resolved,
     /// It is bad again soon after, which continues the same incident.
     Reopened,
+    /// Another signal says so too, or one no longer does; it is as bad as it was.
+    Joined,
+    /// Its provider's incident explains it, and takes it over.
+    Absorbed,
+    /// It is still as bad, and people are called again.
+    Reminded,
 }
 
 impl Change {
@@ -138,6 +144,9 @@ impl Change {
             Self::Improved => "improved",
             Self::Resolved => "resolved",
             Self::Reopened => "reopened",
+            Self::Joined => "joined",
+            Self::Absorbed => "absorbed",
+            Self::Reminded => "reminded",
         }
     }
 }
@@ -161,6 +170,10 @@ pub enum Rule {
     Sudden,
     /// The better band held for `recover_after`.
     Recovered,
+    /// Several of a provider's numbers fell together.
+    Grouped,
+    /// A signal beside the rate.
+    Signal,
 }
 
 impl Rule {
@@ -174,6 +187,8 @@ impl Rule {
             Self::Early => "more failed within 15 min than the threshold explains",
             Self::Sudden => "more failed within 5 min than the threshold explains",
             Self::Recovered => "the better band held",
+            Self::Grouped => "several of the provider's numbers fell together",
+            Self::Signal => "another signal than the rate",
         }
     }
 }

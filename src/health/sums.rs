@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::rate::{Counts, Tally};
 use crate::clock::Timestamp;
-use crate::tally::{Cell, Counters};
+use crate::event::FailureClass;
+use crate::tally::{Cell, Counter, Counters};
 
 /// A span of cohorts that is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +147,31 @@ impl Sums {
         }
     }
 
+    /// Takes another cell's sums away again.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        for (mine, theirs) in self.windows.iter_mut().zip(&other.windows) {
+            mine.subtract(theirs);
+        }
+        self.pending.subtract(&other.pending);
+        self.latest.subtract(&other.latest);
+        self.recent.subtract(&other.recent);
+        self.totals.subtract(&other.totals);
+        for (mine, theirs) in self.usual.iter_mut().zip(other.usual) {
+            *mine = mine.saturating_sub(theirs);
+        }
+    }
+
+    /// Counts, among matured cohorts, what has no final receipt as failed.
+    pub(super) fn fail_unreported(&mut self) {
+        for window in &mut self.windows {
+            for open in [Counter::UNKNOWN, Counter::ACCEPTED, Counter::SENT] {
+                let count = window.signed(open);
+                window.add(open, -count);
+                window.add(Counter::failed(FailureClass::Expired), count);
+            }
+        }
+    }
+
     /// Messages an hour that are usual at this hour of the week: the median of the four weeks before.
     /// Nothing is usual until it has happened in two of them.
     pub fn usual_an_hour(&self) -> f64 {
@@ -194,7 +220,7 @@ mod tests {
     use super::*;
     use crate::event::ConnectionId;
     use crate::tally::CellKey;
-    use crate::tally::{Cells, Contribution, Counter};
+    use crate::tally::{Cells, Contribution};
 
     const SETTLE: Duration = Duration::from_secs(600);
 

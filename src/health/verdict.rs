@@ -378,7 +378,8 @@ mod tests {
     fn after(story: &Story, evaluations: u32) -> Verdict {
         let mut standing = Standing::default();
         for _ in 0..evaluations {
-            (standing, _) = judge(&view(story), &story.settings, &standing, story.now);
+            (standing, _) =
+                judge(&view(story).view, view(story).status, &story.settings, &standing, story.now);
         }
         verdict(story, &standing)
     }
@@ -434,7 +435,8 @@ mod tests {
             let bad = minute / 10;
             story.send_now("ib", NUMBER, 20 - bad.min(20), bad.min(20));
             let before = verdict(&story, &standing);
-            let (next, step) = judge(&view(&story), &story.settings, &standing, story.now);
+            let (next, step) =
+                judge(&view(&story).view, view(&story).status, &story.settings, &standing, story.now);
             standing = next;
             let Some(step) = step else { continue };
             steps += 1;

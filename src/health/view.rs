@@ -13,7 +13,7 @@ use super::response::{Complaints, OptOuts};
 use super::settle::Settle;
 use super::sums::{Sums, Window};
 use crate::clock::Timestamp;
-use crate::config::{Health, NumberKind, NumberStatus, Purpose};
+use crate::config::{Health, NumberKind, NumberStatus, Purpose, Thresholds};
 use crate::event::{ConnectionId, FailureClass, ListId, Number, Provider};
 use crate::tally::{Counter, Counters};
 
@@ -41,6 +41,21 @@ impl View {
         let elastic = self.sums.elastic(settings.elastic_min);
         self.band = Band::of(elastic.and_then(|(_, tally)| tally.rate()), &settings.thresholds);
         self.judged_on = elastic.map(|(window, _)| window);
+    }
+
+    /// The same, within thresholds of its own.
+    #[must_use]
+    pub fn within(mut self, thresholds: &Thresholds, settings: &Health) -> Self {
+        if *thresholds != settings.thresholds {
+            let judged = self.judged_on.map(|window| self.sums.tally(window));
+            self.band = Band::of(judged.and_then(super::rate::Tally::rate), thresholds);
+        }
+        self
+    }
+
+    /// Nothing is known of it now: receipts are missing that would say so.
+    pub fn forget(&mut self) {
+        self.band = Band::Unknown;
     }
 
     /// The window that is shown: the one judged on, else the longest.
@@ -167,6 +182,14 @@ pub struct NumberView {
     pub incident: Option<String>,
 }
 
+impl NumberView {
+    /// The provider of all of its legs; none when it has several.
+    pub fn only_provider(&self) -> Option<Provider> {
+        let first = self.legs.first()?.provider;
+        first.filter(|_| self.legs.iter().all(|leg| leg.provider == first))
+    }
+}
+
 /// A number on one connection.
 #[derive(Clone, Debug, Serialize)]
 pub struct Leg {
@@ -196,6 +219,9 @@ pub struct ListView {
     pub optouts: OptOuts,
     /// Complaints about its numbers.
     pub complaints: Complaints,
+    /// True for the first day in which anything is sent to it, after thirty in which nothing was:
+    /// alerts are one band more lenient then.
+    pub first_send: bool,
     /// Its rate and counts.
     #[serde(flatten)]
     pub view: View,

@@ -16,10 +16,19 @@ pub struct Phase {
     /// What comes of it, and when.
     pub next: &'static str,
     /// Whom it strikes.
-    pub number: &'static str,
-    /// How that number's messages fare.
+    pub struck: Struck,
+    /// How their messages fare.
     pub outlook: Outlook,
     seconds: u64,
+}
+
+/// Whom a phase strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Struck {
+    /// A number.
+    Number(&'static str),
+    /// Every number of a provider.
+    Provider(Provider),
 }
 
 /// How everybody fares who is not in the story.
@@ -27,13 +36,13 @@ const WELL: Outlook = Outlook { delivery_rate: 0.988, filtered: 0.1 };
 
 const fn phase(
     told: [&'static str; 2],
-    number: &'static str,
+    struck: Struck,
     delivery_rate: f64,
     filtered: f64,
     seconds: u64,
 ) -> Phase {
     let [headline, next] = told;
-    Phase { headline, next, number, outlook: Outlook { delivery_rate, filtered }, seconds }
+    Phase { headline, next, struck, outlook: Outlook { delivery_rate, filtered }, seconds }
 }
 
 /// The story everyone sees once: down through every threshold, and back.
@@ -43,7 +52,7 @@ const FIRST: [Phase; 5] = [
             "all six numbers are healthy: messages go out and arrive",
             "at 0:20 carriers begin to filter one of them; Sounder waits 10 minutes (10 s here) for receipts",
         ],
-        SICK,
+        Struck::Number(SICK),
         0.988,
         0.1,
         20,
@@ -53,7 +62,7 @@ const FIRST: [Phase; 5] = [
             "+1 800 555 0100 starts to fail: one message in twelve is lost",
             "a card on Discord (watch, below 95 %) at about 0:45, when the numbers prove it",
         ],
-        SICK,
+        Struck::Number(SICK),
         0.915,
         0.6,
         20,
@@ -63,7 +72,7 @@ const FIRST: [Phase; 5] = [
             "+1 800 555 0100 gets worse: one message in six is lost",
             "the card gets worse (degraded, below 90 %) at about 1:00",
         ],
-        SICK,
+        Struck::Number(SICK),
         0.83,
         0.75,
         18,
@@ -73,7 +82,7 @@ const FIRST: [Phase; 5] = [
             "+1 800 555 0100 collapses: carriers filter almost half of it",
             "critical, below 80 %, at about 1:15",
         ],
-        SICK,
+        Struck::Number(SICK),
         0.55,
         0.9,
         17,
@@ -83,7 +92,7 @@ const FIRST: [Phase; 5] = [
             "the content was changed: +1 800 555 0100 is delivered again",
             "better band by band, each of which must hold for 15 minutes (15 s here); resolved at about 2:45",
         ],
-        SICK,
+        Struck::Number(SICK),
         0.995,
         0.1,
         105,
@@ -91,20 +100,37 @@ const FIRST: [Phase; 5] = [
 ];
 
 /// What goes on afterwards, over and over.
-const THEN: [Phase; 2] = [
+const THEN: [Phase; 4] = [
+    phase(
+        [
+            "Twilio has an outage: six in ten messages of its three numbers are lost",
+            "one card for Twilio, which names its numbers, within a few seconds; none of them calls by itself",
+        ],
+        Struck::Provider(Provider::Twilio),
+        0.4,
+        0.0,
+        25,
+    ),
+    phase(
+        ["Twilio delivers again", "its card gets better band by band; resolved in about a minute and a half"],
+        Struck::Provider(Provider::Twilio),
+        0.993,
+        0.1,
+        125,
+    ),
     phase(
         [
             "+1 202 555 0142 is sent to an old list: one message in eight meets nobody",
             "a card of its own (watch) in about 25 s, with another cause and other advice",
         ],
-        AILING,
+        Struck::Number(AILING),
         0.87,
         0.05,
         25,
     ),
     phase(
         ["the list was cleaned: +1 202 555 0142 recovers", "resolved in a little more than a minute"],
-        AILING,
+        Struck::Number(AILING),
         0.993,
         0.1,
         120,
@@ -129,7 +155,11 @@ pub fn direct(senders: &mut [Sender], phase: &Phase, provider_of: impl Fn(usize)
     for sender in senders {
         let number = sender.number.as_ref().map_or("", |number| number.as_str());
         sender.weight = volume(number, provider_of(sender.route));
-        sender.outlook = if number == phase.number { phase.outlook } else { WELL };
+        let is_struck = match phase.struck {
+            Struck::Number(struck) => number == struck,
+            Struck::Provider(provider) => provider_of(sender.route) == provider,
+        };
+        sender.outlook = if is_struck { phase.outlook } else { WELL };
     }
 }
 

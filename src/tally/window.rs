@@ -51,6 +51,11 @@ impl Counters {
         u64::try_from(self.0[counter.index()]).unwrap_or(0)
     }
 
+    /// The same, as it is added up: negative where more was taken away than was there.
+    pub fn signed(&self, counter: Counter) -> i64 {
+        self.0[counter.index()]
+    }
+
     /// Messages that failed with this class.
     pub fn failed(&self, class: FailureClass) -> u64 {
         self.get(Counter::failed(class))
@@ -223,6 +228,11 @@ impl Cell {
     /// Messages of one hour's cohorts.
     pub fn hour(&self, hour: u32) -> Counters {
         self.hours.get(&hour).copied().unwrap_or_default()
+    }
+
+    /// The oldest hour in which anything is counted.
+    pub fn oldest_hour(&self) -> Option<u32> {
+        self.hours.first_key_value().map(|(hour, _)| *hour)
     }
 
     /// Messages of every cohort that is kept.

@@ -9,10 +9,12 @@ mod ring;
 mod score;
 mod table;
 mod traffic;
+mod world;
 
 pub use score::{Score, median};
 pub use table::{Row, SEED, table};
 pub use traffic::{Burst, Failures, Fall, Receipts, Shape, Traffic};
+pub use world::{Call, Seen, Trouble, World};
 
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus};
@@ -69,7 +71,8 @@ fn live(plan: &Plan, index: u32) -> Watcher {
             ring.count(cohort, counter, &mut number.view.sums);
         }
         number.view.rejudge(&plan.health);
-        let (next, transition) = judge(&number, &plan.health, &standing, evaluated(minute));
+        let (next, transition) =
+            judge(&number.view, number.status, &plan.health, &standing, evaluated(minute));
         standing = next;
         watcher.see(minute, standing.band, transition.as_ref());
     }

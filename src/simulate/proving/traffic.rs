@@ -103,6 +103,13 @@ impl Source {
         Self { traffic: traffic.clone(), scored, fall, campaign, random, arrivals, sent: 0 }
     }
 
+    /// The same, falling at this minute rather than within an hour.
+    pub(super) fn falling_at(mut self, begins: u32) -> Self {
+        let ends = |fall: Fall| (f64::from(begins), f64::from(begins + fall.lasting));
+        self.fall = self.traffic.fall.map(ends);
+        self
+    }
+
     /// When the rate falls and rises again, in minutes, and to which rate it falls.
     pub(super) fn fall(&self) -> Option<(f64, f64, f64)> {
         self.fall.zip(self.traffic.fall).map(|((begins, ends), fall)| (begins, ends, fall.to))
