@@ -331,7 +331,7 @@ fn leg_name(leg: &LegLine) -> String {
 
 fn what_to_do(incident: &Incident) -> String {
     let about_legs = legs_advice(incident).map_or_else(String::new, |advice| format!("\n{advice}"));
-    format!("{}{about_legs}", incident.advice)
+    format!("{}{about_legs}\n{}", incident.advice, super::runbook::link(incident))
 }
 
 /// Whether another leg helps: only a leg that was tried of late can be said to be well.

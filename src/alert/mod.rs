@@ -5,6 +5,7 @@
 
 mod documents;
 mod cause;
+mod runbook;
 mod scene;
 mod incident;
 mod text;

@@ -232,14 +232,15 @@ function incidentCard({ incident, at }) {
 // Discord's marks that the cards use: bold, code, times, mentions, escapes.
 function marked(text) {
   const parts = [];
-  const mark = /\*\*(.+?)\*\*|`([^`]+)`|<t:(\d+):\w>|<@&(\d+)>|\\(.)/gs;
+  const mark = /\*\*(.+?)\*\*|`([^`]+)`|<t:(\d+):\w>|<@&(\d+)>|\[([^\]]+)\]\((https:[^)]+)\)|\\(.)/gs;
   let from = 0;
   for (const found of text.matchAll(mark)) {
     parts.push(text.slice(from, found.index));
-    const [whole, bold, code, time, role, escaped] = found;
+    const [whole, bold, code, time, role, label, link, escaped] = found;
     if (bold) parts.push(element("strong", "", ...marked(bold)));
     else if (code) parts.push(element("code", "", code));
     else if (time) parts.push(new Date(time * 1000).toISOString().slice(11, 16));
+    else if (link) parts.push(Object.assign(element("a", "", label), { href: link, rel: "noreferrer" }));
     else parts.push(role ? "@role" : escaped);
     from = found.index + whole.length;
   }
