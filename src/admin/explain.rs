@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::silences::silences;
 use crate::alert::{Incident, proof};
 use crate::event::Number;
-use crate::health::{Concern, NumberView, Scope, Silence, Standing, Verdict, policy, silenced};
+use crate::health::{Band, Case, Concern, NumberView, Rule, Scope, Silence, Verdict, policy, silenced};
 use crate::tally::Table;
 
 /// Why it is as it is.
@@ -71,33 +71,55 @@ async fn explain(view: &Shared, number: &Number) -> Result<Option<Explained>, Pr
     let (registry, now) = (view.rails.registry.load_full(), report.at);
     let scope = Scope::from(number.clone()).key();
     let standings = observer.store.load(Table::Standings).await?;
-    let standing = standings.get(&scope).and_then(|bytes| serde_json::from_slice(bytes).ok());
-    let standing: Standing = standing.unwrap_or_default();
-    let verdict = policy::explain(&found.view, found.status, &registry.health, &standing, now);
+    let case = standings.get(&scope).and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let case: Case = case.unwrap_or_default();
+    let verdict = policy::explain(&found.view, found.status, &registry.health, &case.rate, now);
     let silences = silences(&observer.store).await?;
     let silence = silenced(&silences, &Concern::of(found, &registry), now).cloned();
     let incident = match &found.incident {
         Some(id) => incidents_shown(observer).await?.remove(id),
         None => None,
     };
-    let sentences = sentences(found, &verdict, (report.held.as_deref(), silence.as_ref(), incident.as_ref()));
+    let mut sentences = answer(&verdict, &case, incident.as_ref());
+    sentences.extend(beside(found, (report.held.as_deref(), silence.as_ref()), incident.as_ref()));
     let incident = incident.map(Titled::of);
     Ok(Some(Explained { number: number.clone(), sentences, held: report.held, verdict, silence, incident }))
 }
 
-/// Everything there is to say, the answer first.
-fn sentences(
+/// Why it alerts, or why it does not: by its signals, by its rate, or because its provider does.
+fn answer(verdict: &Verdict, case: &Case, incident: Option<&Incident>) -> Vec<String> {
+    let signals = incident.map_or(&[][..], |incident| &incident.signals);
+    let signals = signals.iter().filter(|signal| signal.band > Band::Healthy);
+    let mut said: Vec<String> = signals
+        .map(|signal| {
+            format!("It alerts: {} is {}: {}", signal.kind.title(), signal.band.name(), signal.sentence)
+        })
+        .collect();
+    if let Some(provider) = case.absorbed {
+        said.push(format!(
+            "It does not alert by itself: what is wrong with {} explains it.",
+            provider.title()
+        ));
+    }
+    match said.is_empty() {
+        true => said.push(verdict.sentence()),
+        false => said.push(format!("By its delivery rate: {}", verdict.sentence())),
+    }
+    said
+}
+
+/// What else there is to say.
+fn beside(
     found: &NumberView,
-    verdict: &Verdict,
-    beside: (Option<&str>, Option<&Silence>, Option<&Incident>),
+    (held, silence): (Option<&str>, Option<&Silence>),
+    incident: Option<&Incident>,
 ) -> Vec<String> {
-    let (held, silence, incident) = beside;
-    let mut said = vec![verdict.sentence()];
+    let mut said = Vec::new();
     if let Some(incident) = incident {
-        said.push(proof(&incident.evidence));
-        if let Some(acknowledged) = &incident.acknowledged {
-            said.push(format!("{} acknowledged it at {}.", acknowledged.by, acknowledged.at));
-        }
+        // A signal proves itself.
+        said.extend((incident.evidence.rule != Rule::Signal).then(|| proof(&incident.evidence)));
+        let seen = incident.acknowledged.iter();
+        said.extend(seen.map(|seen| format!("{} acknowledged it at {}.", seen.by, seen.at)));
     }
     said.extend(held.map(|held| format!("Nothing is being judged: {held}.")));
     said.extend(silence.map(Silence::sentence));
@@ -105,4 +127,26 @@ fn sentences(
         said.push(format!("{} messages are too young to be judged.", found.view.pending()));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Provider;
+    use crate::health::story::{Story, number};
+
+    #[test]
+    fn what_the_rate_does_not_say_the_signals_or_the_provider_do() {
+        let mut story = Story::new();
+        story.send("ib", Some("+18005550100"), 98, 2);
+        let view = &story.report().numbers[&number("+18005550100")];
+        let mut case = Case::default();
+        let verdict = policy::explain(&view.view, view.status, &story.settings, &case.rate, story.now);
+        assert!(answer(&verdict, &case, None)[0].starts_with("It does not alert: 98.0 %"));
+        case.absorbed = Some(Provider::Infobip);
+        let said = answer(&verdict, &case, None);
+        assert!(
+            said[0].contains("Infobip explains it") && said[1].starts_with("By its delivery rate: It does")
+        );
+    }
 }
