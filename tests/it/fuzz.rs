@@ -131,7 +131,8 @@ async fn answered(port: u16, bytes: &[u8]) -> Vec<u16> {
 #[tokio::test]
 async fn whatever_is_sent_is_answered_as_documented_and_accounted_for() {
     let setting = Setting::embedded().with(&open_connections());
-    let daemon = setting.serve().await;
+    let mut daemon = setting.serve().await;
+    daemon.is_told_nonsense();
     let (requests, port) = (Arc::new(requests()), setting.receive);
     let each = asked_for("SOUNDER_TEST_FUZZ_REQUESTS").unwrap_or(REQUESTS) / AT_ONCE;
     let mut senders = JoinSet::new();

@@ -233,7 +233,7 @@ async fn bodies_together_are_bounded_and_their_room_is_given_back() {
     let begun = format!("{HEAD}Content-Length: 65000\r\n\r\n{}", "x".repeat(64_000));
     let (mut one, mut other) = (Stranger::connect(&setting).await, Stranger::connect(&setting).await);
     assert!(one.says(&begun).await && other.says(&begun).await);
-    let whole = format!("{HEAD}Content-Length: 60000\r\nConnection: close\r\n\r\n{}", "x".repeat(60_000));
+    let whole = format!("{HEAD}Content-Length: 4000\r\nConnection: close\r\n\r\n{}", "x".repeat(4000));
     eventually("there is no room", async || {
         let answer = answered(&setting, &whole).await;
         answer.starts_with("HTTP/1.1 503").then(|| assert!(answer.contains("retry-after: 5"), "{answer}"))
