@@ -9,7 +9,7 @@ COPY .cargo .cargo
 COPY benches benches
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin sounder && strip -o /usr/local/bin/sounder target/release/sounder
+    cargo build --profile dist --locked --bin sounder && strip -o /usr/local/bin/sounder target/dist/sounder
 
 FROM debian:bookworm-slim
 # Certificates for Kafka over TLS; the rest brings its own.

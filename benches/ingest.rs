@@ -3,7 +3,9 @@
 //! in-process mock, which lives in this process and keeps 5 MiB a partition, silently), in turn, on
 //! the same cores, under the same closed loop of signed Twilio status callbacks.
 //!
-//! `cargo bench --bench ingest -- [--connections 256] [--seconds 5] [--rounds 3]`
+//! `cargo bench --bench ingest -- [--connections 256] [--seconds 5] [--rounds 3]` measures what
+//! `cargo build --release` makes, and with `--profile dist` what the image holds; either with the
+//! tests' failpoints in it, unarmed.
 //!
 //! Printed per server, from the round that took the least CPU: requests per second, CPU microseconds per
 //! request (user + system, from /proc) of the server's own process and their ratio to bare hyper's,

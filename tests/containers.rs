@@ -71,7 +71,7 @@ fn the_image_runs_without_root_from_pinned_bases() {
     );
     assert_eq!((all("ENV").count(), all("ARG").count()), (0, 0), "what is built in, everybody can read");
     assert!(all("HEALTHCHECK").any(|check| check.contains("/readyz") && check.contains("/9090")));
-    assert!(all("RUN").any(|run| run.contains("cargo build --release --locked")));
+    assert!(all("RUN").any(|run| run.contains("cargo build --profile dist --locked")));
 }
 
 #[test]
