@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::cause::{Cause, advice};
 use super::scene::Scene;
 use crate::clock::Timestamp;
-use crate::event::{ConnectionId, ListId, Number, Provider};
+use crate::event::{ConnectionId, FailureClass, ListId, Number, Provider};
 use crate::health::{Band, Case, Change, Evidence, Kind, Rule, Scope, Transition, View, Window};
 
 /// Steps kept in a timeline; more than a bad day has.
@@ -266,7 +266,10 @@ impl Incident {
         let cause = Cause::of(&self.scope, view, scene);
         let telling = self.is_open() && self.is_ailing(view) && cause.class.is_some();
         if telling || self.cause.class.is_none() {
-            self.advice = advice(cause.class).to_owned();
+            // What only meets a provider's numbers together is not their lists' doing.
+            let of_provider = matches!(self.scope, Scope::Provider { .. });
+            let class = if of_provider { Some(FailureClass::ProviderError) } else { cause.class };
+            self.advice = advice(class).to_owned();
             self.cause = cause;
         }
         let of_signals = self.signals.iter().max_by_key(|signal| signal.band);
@@ -334,7 +337,6 @@ fn current(view: &View, window: Window, now: Timestamp) -> Evidence {
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
-    use crate::event::FailureClass;
     use std::collections::BTreeMap;
 
     use crate::health::story::{Story, number};

@@ -99,9 +99,10 @@ impl<'a> Scene<'a> {
 
 /// A leg that fares badly, whether its cohorts have matured or not.
 fn bad(number: &Number, leg: &Leg) -> Option<NumberLine> {
-    let (matured, recent) = (leg.view.sums.tally(Window::Hour), Tally::of(&leg.view.sums.recent));
+    let [quarter, matured] = [Window::Quarter, Window::Hour].map(|window| leg.view.sums.tally(window));
+    let recent = Tally::of(&leg.view.sums.recent);
     let lower = |tally: Tally| tally.rate().filter(|_| tally.failed > 0);
-    let rate = lower(recent).into_iter().chain(lower(matured)).reduce(f64::min)?;
+    let rate = [recent, quarter, matured].into_iter().filter_map(lower).reduce(f64::min)?;
     (leg.view.band > Band::Healthy || recent.failed > recent.delivered / 4).then(|| NumberLine {
         number: number.clone(),
         rate,

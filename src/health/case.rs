@@ -39,7 +39,7 @@ pub struct Case {
     pub released: Option<Timestamp>,
     /// Evaluations in a row on which it was worse than the provider's incident explains.
     pub apart: u32,
-    /// Of a provider: since when several of its numbers have been about to open.
+    /// Since when it has been about to open, and waits for whatever opens with it.
     pub grouping_since: Option<Timestamp>,
 }
 

@@ -310,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn no_number_calls_before_its_provider_however_slowly_it_is_proved() {
+        let health = Health { early_odds: 0.0, ..Health::default() };
+        let trouble = Trouble::Outage { to: 0.4, worst: None };
+        let (numbers, struck) = (4, Provider::Infobip);
+        let world =
+            World { numbers, struck, per_hour: 900.0, trouble, lasting: 40, after: 60, seed: SEED, health };
+        let seen = world.play();
+        assert_eq!(scopes(&seen), [first()], "{:?}", seen.calls);
+    }
+
+    #[test]
     fn a_sick_number_that_an_outage_does_not_explain_is_its_own_ping() {
         let seen = play(40, 120.0, Trouble::Outage { to: 0.7, worst: Some(0.1) }, [60, 90]);
         let sick = Scope::from(number(0).unwrap());

@@ -4,25 +4,27 @@
 //! Connections first, since a silent one explains what is missing; then providers, since a sick one
 //! explains its numbers; then numbers, and last lists, which are nobody's but their own.
 
+mod group;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::band::Band;
-use super::case::{Calls, Case};
-use super::early::odds;
-use super::orders::Orders;
-use super::outage::{self, OnLeg};
-use super::policy::judge;
-use super::report::Report;
-use super::scope::{Kind, Scope};
-use super::signal::{Flag, Signal};
-use super::signals;
-use super::standing::{Evidence, Rule, Transition};
-use super::sums::Window;
-use super::view::{NumberView, View};
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberStatus};
 use crate::event::{ConnectionId, Number, Provider};
+use crate::health::band::Band;
+use crate::health::case::{Calls, Case};
+use crate::health::early::odds;
+use crate::health::orders::Orders;
+use crate::health::outage::{self, OnLeg};
+use crate::health::policy::judge;
+use crate::health::report::Report;
+use crate::health::scope::{Kind, Scope};
+use crate::health::signal::{Flag, Signal};
+use crate::health::signals;
+use crate::health::standing::{Evidence, Rule, Transition};
+use crate::health::sums::Window;
+use crate::health::view::{NumberView, View};
 use crate::tally::Notice;
 
 /// What an evaluation found.
@@ -73,6 +75,8 @@ struct Round<'a> {
     notices: BTreeMap<&'a Number, Vec<&'a Notice>>,
     /// Providers with an open incident.
     sick: BTreeSet<Provider>,
+    /// Providers that will have one when they have waited.
+    opening: BTreeSet<Provider>,
     /// Providers that may be about to have one.
     suspects: BTreeSet<Provider>,
     /// Connections whose webhook is broken, or was while what is looked at was sent.
@@ -111,8 +115,21 @@ impl<'a> Round<'a> {
                 of_number.push(notice);
             }
         }
-        let (sick, suspects, silent, decision) = Default::default();
-        Self { report, settings, before, orders, now, legs, notices, sick, suspects, silent, decision }
+        let (sick, opening, suspects, silent, decision) = Default::default();
+        Self {
+            report,
+            settings,
+            before,
+            orders,
+            now,
+            legs,
+            notices,
+            sick,
+            opening,
+            suspects,
+            silent,
+            decision,
+        }
     }
 
     fn connections(&mut self) {
@@ -149,18 +166,17 @@ impl<'a> Round<'a> {
             let was_open = case.is_open();
             let (rate, step) = judge(&judged, NumberStatus::Active, &settings, &case.rate, self.now);
             let opens = !was_open && rate.band > Band::Healthy;
-            if many && (opens || rate.streaks[0] > 0 || outage::is_suspect(&judged, &settings)) {
+            if many && (rate.streaks[0] > 0 || outage::is_suspect(&judged, &settings)) {
                 self.suspects.insert(*provider);
-                let since = *case.grouping_since.get_or_insert(self.now);
-                if opens && self.now.since(since) < self.settings.group_wait {
-                    // By then it is known how bad it is: one call, not one a band.
-                    self.decision.cases.insert(scope.key(), case);
-                    continue;
-                }
             }
-            case.rate = rate;
+            if many && opens && self.waits(&mut case) {
+                // By then it is known how bad it is: one call, not one a band.
+                self.opening.insert(*provider);
+                self.decision.cases.insert(scope.key(), case);
+                continue;
+            }
+            (case.rate, case.grouping_since) = (rate, None);
             if case.is_open() {
-                case.grouping_since = None;
                 self.sick.insert(*provider);
             }
             self.finish(scope, case, &view.view, step.map(|step| step.evidence));
@@ -187,6 +203,7 @@ impl<'a> Round<'a> {
             if !was_open && case.is_open() && of_delivery {
                 openings.push(Opening { number, case, evidence });
             } else {
+                case.grouping_since = None;
                 self.finish(scope, case, &number.view, evidence);
             }
         }
@@ -272,80 +289,6 @@ impl<'a> Round<'a> {
             (active && !explained) || signal.band <= flagged
         });
         signals
-    }
-
-    /// Opens what is to be opened: numbers of one provider that open together are one story.
-    fn group(&mut self, mut openings: Vec<Opening<'_>>) {
-        let mut providers: Vec<_> = self.legs.keys().copied().collect();
-        providers.retain(|provider| !self.sick.contains(provider));
-        for provider in providers {
-            let at_work = self.legs.get(&provider).map_or(0, Vec::len);
-            let mine =
-                openings.iter().filter(|opening| outage::blamed(opening.number) == Some(provider)).count();
-            let recent = self.opened_of_late(provider);
-            let scope = Scope::Provider { provider };
-            let mut case = self.case(&scope);
-            let is_group = mine > 0 && outage::is_group(mine + recent.len(), at_work);
-            if !is_group && !self.suspects.contains(&provider) {
-                if case.grouping_since.take().is_some() {
-                    self.decision.cases.insert(scope.key(), case);
-                }
-                continue;
-            }
-            let since = *case.grouping_since.get_or_insert(self.now);
-            let waits = self.now.since(since) < self.settings.group_wait;
-            if !is_group && !waits {
-                continue;
-            }
-            let (together, others) =
-                openings.into_iter().partition(|opening| outage::blamed(opening.number) == Some(provider));
-            openings = others;
-            if waits {
-                // They stand where they stood, and are found again when the wait is over.
-                self.decision.cases.insert(scope.key(), case);
-                continue;
-            }
-            self.open_for_all(provider, case, together, recent);
-        }
-        for Opening { number, case, evidence } in openings {
-            self.finish(Scope::from(number.number.clone()), case, &number.view, evidence);
-        }
-    }
-
-    /// One incident for a provider, into which its numbers' go.
-    fn open_for_all(
-        &mut self,
-        provider: Provider,
-        mut case: Case,
-        together: Vec<Opening<'_>>,
-        recent: Vec<&NumberView>,
-    ) {
-        let Some(view) = self.report.providers.get(&provider).map(|of| &of.view) else { return };
-        let bands: Vec<_> = together.iter().map(|opening| opening.case.level()).collect();
-        case.grouping_since = None;
-        (case.rate.band, case.rate.since) = (outage::middle(&bands), Some(self.now));
-        self.sick.insert(provider);
-        let evidence =
-            Evidence::new(Rule::Grouped, Window::Quarter, view.sums.window(Window::Quarter), self.now);
-        self.finish(Scope::Provider { provider }, case, view, Some(evidence));
-        for number in together.iter().map(|opening| opening.number).chain(recent) {
-            let mut case = self.case(&Scope::from(number.number.clone()));
-            if !self.is_explained(number, &mut case) {
-                self.finish(Scope::from(number.number.clone()), case, &number.view, None);
-            }
-        }
-    }
-
-    /// Numbers whose incident opened within `group_within`, and is this provider's doing.
-    fn opened_of_late(&self, provider: Provider) -> Vec<&'a NumberView> {
-        let late = |(number, _): &&OnLeg<'_>| {
-            let case = self.before.get(number.number.as_str());
-            let opened = case.filter(|case| case.is_open()).and_then(|case| case.opened_at);
-            let fresh = opened.is_some_and(|at| self.now.since(at) <= self.settings.group_within);
-            fresh && outage::blamed(number) == Some(provider)
-        };
-        let legs = self.legs.get(&provider).map_or(&[][..], Vec::as_slice);
-        legs.iter().filter(late).map(|(number, _)| *number).collect()
     }
 
     fn settings_of(&self, number: &NumberView) -> Cow<'a, Health> {
