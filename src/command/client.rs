@@ -18,11 +18,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Default, clap::Args)]
 pub struct AdminArgs {
     /// The admin API [default: admin.listen of the configuration]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub admin: Option<String>,
     /// Its bearer token.
     #[arg(
         long,
+        global = true,
         value_name = "TOKEN",
         help = "Its bearer token: env:NAME, file:PATH, or written out [default: one of admin.tokens]"
     )]

@@ -169,7 +169,7 @@ function numberRow(data) {
   cell("n", count(health.unreported));
   cell("n", count(health.totals.blocked));
   const optouts = (health.optouts || {})["24h"];
-  cell("n", optouts && optouts.count ? `${count(optouts.count)} (${percent(optouts.rate)})` : "0");
+  cell("n", count(optouts && optouts.count), element("small", "", optouts && optouts.count ? percent(optouts.rate) : "\u00a0"));
   cell("", trend(points, health.band));
   const legs = health.legs.map((leg) => {
     const twins = health.legs.filter((other) => other.provider === leg.provider).length > 1;
@@ -355,7 +355,7 @@ async function showWhy() {
   write(byId("why-title"), `Why · ${asked.title || found.title}`);
   const now = found.because ? found.now : found;
   const said = [...(found.because ? [found.because] : []), ...(now ? now.sentences : [])];
-  draw(byId("why-said"), said.map((sentence, i) => [i, sentence]), (sentence) => element("p", "", sentence), () => element("p", "muted", "nothing is known"));
+  draw(byId("why-said"), [...new Set(said)].map((sentence, i) => [i, sentence]), (sentence) => element("p", "", sentence), () => element("p", "muted", "nothing is known"));
   const bands = now ? now.verdict.bands : [];
   draw(byId("why-bands"), bands.map((verdict) => [verdict.band, { verdict }]), bandCard, () => element("p", "muted", ""));
 }
