@@ -23,7 +23,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What `src/metrics.rs` registers: `make.kind("name", "help", &["label", …], …)?`.
+/// What `src/metrics/mod.rs` registers: `make.kind("name", "help", &["label", …], …)?`.
 fn registered(source: &str) -> Series {
     let tight: String = source.split_whitespace().collect();
     let calls = tight.split("make.").skip(1).filter_map(|call| call.split_once(")?")?.0.split_once('('));
@@ -85,21 +85,21 @@ fn queries(panel: &Value) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_series_that_is_named_exists() {
-    let exported = registered(&read("src/metrics.rs"));
-    assert!(exported.len() > 20, "only {} series found in src/metrics.rs", exported.len());
+    let exported = registered(&read("src/metrics/mod.rs"));
+    assert!(exported.len() > 20, "only {} series found in src/metrics/mod.rs", exported.len());
     for file in FILES {
         let text = read(&format!("dashboards/{file}"));
         let missing: Vec<_> = named(&text).into_iter().filter(|name| !exported.contains_key(*name)).collect();
         assert!(
             missing.is_empty(),
-            "dashboards/{file} names what src/metrics.rs does not register: {missing:?}"
+            "dashboards/{file} names what src/metrics/mod.rs does not register: {missing:?}"
         );
     }
 }
 
 #[test]
 fn every_query_uses_labels_that_its_series_have() {
-    let exported = registered(&read("src/metrics.rs"));
+    let exported = registered(&read("src/metrics/mod.rs"));
     let dashboard = dashboard();
     for panel in panels(&dashboard) {
         let wrong: Vec<_> = queries(panel).flat_map(|query| unknown(query, &exported)).collect();
