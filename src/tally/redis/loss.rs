@@ -118,6 +118,16 @@ impl Redis {
         self.call::<i64>(&advance).await.map(Timestamp::from_millis)
     }
 
+    /// A clock, but no further than what is noted of every partition: it may have been read before the
+    /// positions were moved back, and what is read again would then be late.
+    pub(super) async fn as_far_as_all_are(&self, clock: Timestamp) -> Result<Timestamp, Error> {
+        if self.epoch().is_empty() {
+            return Ok(clock);
+        }
+        let clocks: Vec<i64> = self.ask(&::redis::Cmd::hvals(self.key(0, "clocks"))).await?;
+        Ok(clock.min(Timestamp::from_millis(clocks.into_iter().min().unwrap_or(0))))
+    }
+
     pub(super) fn epoch(&self) -> String {
         self.epoch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

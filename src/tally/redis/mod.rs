@@ -89,8 +89,14 @@ impl Redis {
         self.list(batch).await?;
         for call in packing::calls(batch, self.bases.len()) {
             let mut fcall = self.fcall("sounder_v2_apply", call.slot);
-            fcall.arg(if call.moves { self.epoch() } else { String::new() });
-            for arg in &call.args {
+            let (clock, rest) = call.args.split_first().map_or((&[][..], &[][..]), |(c, r)| (c, r));
+            match call.moves {
+                true => fcall.arg(self.epoch()).arg(clock),
+                // Nobody asks there whether the positions, and with them the clock, were moved back.
+                false if !self.epoch().is_empty() => fcall.arg("").arg(0),
+                false => fcall.arg("").arg(clock),
+            };
+            for arg in rest {
                 fcall.arg(arg.as_slice());
             }
             let (applied, duplicate, late, dead, not_counted, corrected) = self.call(&fcall).await?;
@@ -200,6 +206,7 @@ impl Redis {
     }
 
     pub(super) async fn expire(&self, clock: Timestamp) -> Result<(), Error> {
+        let clock = self.as_far_as_all_are(clock).await?;
         let oldest = (oldest_minute(clock) / 60, oldest_hour(clock));
         let scan = *self.expired.lock().unwrap_or_else(PoisonError::into_inner) < oldest;
         for slot in 0..self.bases.len() {
