@@ -3,6 +3,7 @@
 
 mod account;
 mod api;
+mod consent;
 mod directory;
 mod explain;
 mod feedback;
@@ -11,6 +12,7 @@ mod incidents;
 mod openapi;
 mod problem;
 mod ready;
+mod reconciliation;
 mod sends;
 mod silences;
 
@@ -134,6 +136,8 @@ fn router(view: Shared) -> Router {
         .route("/api/v1/silences", get(silences::list).post(silences::post))
         .route("/api/v1/silences/{id}", delete(silences::delete))
         .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/api/v1/consent/{number}/{recipient}", get(consent::get))
+        .route("/api/v1/reconciliation", get(reconciliation::get))
         .route("/api/v1/ledger", get(api::ledger))
         .route("/api/v1/sends", post(sends::post).layer(DefaultBodyLimit::max(SENDS_BYTES_MAX)))
         .route("/api/v1/feedback", post(feedback::post))

@@ -264,6 +264,7 @@ impl Daemon {
             consumer: stream.consumer(&positions)?,
             positions,
             store: store.clone(),
+            publisher: publisher.clone(),
             registry: Arc::clone(&rails.registry),
             metrics: rails.metrics.clone(),
             clock: rails.clock,

@@ -12,6 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::consume::{self, Batch, Consumer, Partition, Positions, Reporter};
 use crate::failpoint::{self, Point};
 use crate::metrics::Metrics;
+use crate::publish::{self, Publisher};
 use crate::registry::Registry;
 use crate::tally::{self, Account, Apply, Clocks, Store};
 
@@ -24,6 +25,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait before a store that failed is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long the stream may take to acknowledge a word that is written again.
+const ANNOUNCE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often it is asked how much of the stream is still to come.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// A fast clock does not make it be asked more often than this.
@@ -40,6 +43,8 @@ pub struct Observation {
     pub positions: Positions,
     /// The state.
     pub store: Store,
+    /// The stream again, to tell of a later word than one that was read after it.
+    pub publisher: Publisher,
     /// Connections' numbers.
     pub registry: Arc<ArcSwap<Registry>>,
     /// The metrics.
@@ -136,12 +141,12 @@ impl Observation {
     async fn persist(&self, apply: &Apply, shutdown: &mut watch::Receiver<bool>) -> Result<Account, Applied> {
         let mut wait = RETRY_FIRST;
         loop {
-            match self.store.apply(apply).await {
+            match self.try_apply(apply).await {
                 Ok(account) => {
                     self.reporter.fault(None);
                     return Ok(account);
                 }
-                Err(tally::Error::Rewound) => return Err(Applied::Rewound),
+                Err(Unapplied::Store(tally::Error::Rewound)) => return Err(Applied::Rewound),
                 Err(error) => {
                     tracing::warn!(%error, "failed to apply a batch; nothing is lost, it is tried again");
                     self.reporter.fault(Some(error.to_string()));
@@ -152,6 +157,16 @@ impl Observation {
                 _ = shutdown.wait_for(|stop| *stop) => return Err(Applied::Interrupted),
             }
         }
+    }
+
+    /// What recipients said first: the batch moves the positions past it.
+    async fn try_apply(&self, apply: &Apply) -> Result<Account, Unapplied> {
+        if !apply.words.is_empty() {
+            for later in self.store.hold(&apply.words).await? {
+                self.publisher.announce(later, ANNOUNCE_WAIT_MAX).await?;
+            }
+        }
+        Ok(self.store.apply(apply).await?)
     }
 
     /// Goes on from where the store stands after it lost something.
@@ -243,6 +258,15 @@ async fn take(consumer: &mut Consumer, gathered: Instant) -> Result<Batch, consu
     consumer.next(BATCH_RECORDS_MAX).await
 }
 
+/// Why a batch was not applied.
+#[derive(Debug, thiserror::Error)]
+enum Unapplied {
+    #[error(transparent)]
+    Store(#[from] tally::Error),
+    #[error("failed to write a recipient's later word again: {0}")]
+    Stream(#[from] publish::Error),
+}
+
 #[derive(PartialEq)]
 enum Applied {
     Whole,
@@ -283,6 +307,7 @@ mod tests {
             consumer: Consumer::embedded(log.clone(), 0),
             positions: Positions::default(),
             store: store.clone(),
+            publisher: Publisher::embedded(log.clone()),
             registry: Arc::new(ArcSwap::from_pointee(Registry::new(
                 &config::load(&config::Source::of("")).unwrap(),
             ))),

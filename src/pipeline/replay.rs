@@ -56,6 +56,7 @@ impl Replay<'_> {
         let mut done = Replayed::default();
         while let Some(batch) = scan.next(BATCH_RECORDS).await? {
             let (apply, newest) = self.plan(batch, done.clock);
+            self.store.hold(&apply.words).await?;
             done.account.merge(&self.store.apply(&apply).await?);
             if newest.minute() / 60 > done.clock.minute() / 60 {
                 self.store.expire(newest).await?;

@@ -6,6 +6,7 @@
 mod message;
 mod account;
 mod cell;
+mod consent;
 mod counter;
 mod roll;
 mod route;
@@ -25,10 +26,11 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::config::{self, Secret};
 use crate::consume::Partition;
-use crate::event::ConnectionId;
+use crate::event::{ConnectionId, Recipient, Record};
 
 pub use account::{Account, Aside};
 pub use cell::{CellId, CellKey};
+pub use consent::{Held, Word};
 pub use counter::{Counter, DELAY_STEPS};
 pub use message::{
     Arrival, Cohort, CohortSource, Contribution, Counted, Heard, Outcome, Placement, PlacementSource, Traces,
@@ -57,6 +59,8 @@ pub struct Apply {
     pub touches: Vec<(Partition, Touch)>,
     /// Every cell the news names.
     pub cells: Vec<CellKey>,
+    /// What recipients said.
+    pub words: Vec<Word>,
     /// Names for the rolls.
     pub entries: Vec<Entry>,
     /// When each connection's last receipt was received.
@@ -249,6 +253,30 @@ impl Store {
         match self {
             Self::Embedded(store) => store.account().await,
             Self::Redis(store) => store.account().await,
+        }
+    }
+
+    /// Holds what recipients said, where nothing later is held, and returns the records of what is:
+    /// whoever reads the stream's last word of each must find the later. To be called before
+    /// [`Store::apply`], which moves the positions.
+    ///
+    /// # Errors
+    /// When the store did not take it; it can be called again.
+    pub async fn hold(&self, words: &[Word]) -> Result<Vec<Record>, Error> {
+        match self {
+            Self::Embedded(store) => store.hold(words).await,
+            Self::Redis(store) => store.hold(words).await,
+        }
+    }
+
+    /// What a recipient said last, in every scope it was said in.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn held(&self, recipient: &Recipient) -> Result<Vec<Held>, Error> {
+        match self {
+            Self::Embedded(store) => store.held(recipient).await,
+            Self::Redis(store) => store.held(recipient).await,
         }
     }
 

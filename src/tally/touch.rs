@@ -12,6 +12,7 @@ use crate::event::{ConnectionId, FailureClass, Identity, ListId, Number, Provide
 use crate::registry::Registry;
 
 use super::cell::{CellId, CellKey};
+use super::consent::Word;
 use super::listing;
 use super::message::{Arrival, Cohort, CohortSource, Heard, Outcome, Placement, PlacementSource, Traces};
 use super::roll::Entry;
@@ -154,6 +155,7 @@ impl Apply {
                     apply.touches.push((taken.partition, touch));
                 }
                 News::Listed(entries) => {
+                    apply.words.extend(taken.record.as_ref().and_then(Word::of));
                     apply.entries.extend(entries);
                     apply.aside.entry(taken.partition).or_default().not_counted += 1;
                 }

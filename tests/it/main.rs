@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod clock;
 mod codes;
+mod consent;
 mod faults;
 mod fleet;
 mod hostile;

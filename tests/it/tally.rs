@@ -21,7 +21,7 @@ use sounder::registry::Registry;
 use sounder::tally::{
     Account, Apply, Aside, Bucket, CellKey, Cells, Cohort, CohortSource, Counter, Counters, Entry, Error,
     Heard, Mirror, NOTICES_MAX, Notice, Outcome, Placement, PlacementSource, Put, RollKey, RollKind, Store,
-    Subject, Table, Touch,
+    Subject, Table, Touch, Word,
 };
 
 use crate::harness;
@@ -92,6 +92,7 @@ contract! {
     batches_may_be_large_or_empty
     consent_and_feedback_are_listed_and_receipts_heard
     of_notices_the_newest_are_kept
+    the_later_word_is_held_and_told_again
 }
 
 async fn a_batch_applied_twice_is_counted_once(place: Place) {
@@ -890,6 +891,45 @@ async fn consent_and_feedback_are_listed_and_receipts_heard(place: Place) {
     let told: Vec<_> = cells.rolls.notices().map(|notice| (notice.kind, notice.at)).collect();
     assert_eq!(told, [(FeedbackKind::Complaint, at(20)), (FeedbackKind::Suspension, at(30))]);
     assert_eq!(cells.heard, BTreeMap::from([(connection, at(40))]));
+}
+
+async fn the_later_word_is_held_and_told_again(place: Place) {
+    let store = place.open().await;
+    let connection = ConnectionId::parse("acme").unwrap();
+    let said = |action, person: &str, second: i64| {
+        let body = Body::Consent(Consent {
+            provider: Provider::Lime,
+            connection: connection.clone(),
+            action,
+            evidence: Evidence::Keyword,
+            confidence: Confidence::Certain,
+            keyword: None,
+            scope: Scope::Number,
+            scope_id: "+18005550100".into(),
+            number: None,
+            list: None,
+            recipient: serde_json::from_str(&format!("\"h:{person}\"")).unwrap(),
+            message_id: None,
+            occurred_at: Some(at(second)),
+            received_at: at(100),
+        });
+        Event { id: EventId::of(&connection, &[person, &second.to_string()]), body }.record(None)
+    };
+    let word = |record: &Record| Word::of(record).unwrap();
+    let (out, back, other) =
+        (said(Action::OptOut, "1", 50), said(Action::OptIn, "1", 40), said(Action::OptIn, "2", 60));
+    assert_eq!(store.hold(&[word(&out), word(&other)]).await.unwrap(), []);
+    assert_eq!(store.hold(&[word(&back), word(&out)]).await.unwrap(), [out]);
+    store.close().await;
+    drop(store);
+    let store = place.open().await;
+    for (person, action, second) in [("1", Action::OptOut, 50), ("2", Action::OptIn, 60)] {
+        let recipient = serde_json::from_str(&format!("\"h:{person}\"")).unwrap();
+        let held = store.held(&recipient).await.unwrap();
+        let held: Vec<_> = held.iter().map(|held| (held.consent.action, held.at)).collect();
+        assert_eq!(held, [(action, at(second))]);
+    }
+    assert_eq!(store.held(&serde_json::from_str("\"h:\"").unwrap()).await.unwrap().len(), 0);
 }
 
 async fn of_notices_the_newest_are_kept(place: Place) {

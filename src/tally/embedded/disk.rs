@@ -8,6 +8,7 @@
 //! | `minutes`, `hours` | time, cell id | counters that are not zero |
 //! | `rolls` | roll, nought, name | since when, and the notice |
 //! | `heard` | connection | when its last receipt was received |
+//! | `consents` | recipient, nought, scope | what they said last, with its order |
 //! | `documents` | table, `/`, key | the document |
 //! | `day-N` | 16 bytes of the message's digest | what was heard of it |
 //!
@@ -44,6 +45,7 @@ pub(super) struct Disk {
     pub(super) hours: Keyspace,
     pub(super) rolls: Keyspace,
     pub(super) heard: Keyspace,
+    pub(super) consents: Keyspace,
     pub(super) documents: Keyspace,
     /// Message states by day.
     pub(super) generations: BTreeMap<u32, Keyspace>,
@@ -104,6 +106,7 @@ impl Disk {
             hours: named("hours")?,
             rolls: named("rolls")?,
             heard: named("heard")?,
+            consents: named("consents")?,
             documents: named("documents")?,
             generations,
             moved_to: None,

@@ -6,6 +6,7 @@
 
 mod beside;
 mod changes;
+mod consent;
 mod disk;
 mod state;
 
@@ -18,9 +19,10 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::consume::Partition;
+use crate::event::{Recipient, Record};
 
 use super::mirror::Mirror;
-use super::{Account, Apply, Error, Put, Resume, Table};
+use super::{Account, Apply, Error, Held, Put, Resume, Table, Word};
 use state::State;
 
 /// A handle on the state; `None` behind the lock once it is closed.
@@ -41,6 +43,16 @@ impl Embedded {
     pub(super) async fn apply(&self, batch: &Apply) -> Result<Account, Error> {
         let batch = batch.clone();
         self.with(move |state| state.apply(&batch)).await
+    }
+
+    pub(super) async fn hold(&self, words: &[Word]) -> Result<Vec<Record>, Error> {
+        let words = words.to_vec();
+        self.with(move |state| state.hold(&words)).await
+    }
+
+    pub(super) async fn held(&self, recipient: &Recipient) -> Result<Vec<Held>, Error> {
+        let recipient = recipient.clone();
+        self.with(move |state| state.held(&recipient)).await
     }
 
     pub(super) async fn positions(&self) -> Result<BTreeMap<Partition, u64>, Error> {

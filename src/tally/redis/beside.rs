@@ -110,7 +110,7 @@ fn read_notices(held: HashMap<Vec<u8>, Vec<u8>>) -> Notices {
     held.into_iter().filter_map(read).collect()
 }
 
-fn slot_of(name: &str, slots: usize) -> usize {
+pub(super) fn slot_of(name: &str, slots: usize) -> usize {
     let digest = Sha256::digest(name);
     digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize % slots)
 }

@@ -345,6 +345,23 @@ local function beside(keys, args)
   return redis.status_reply('OK')
 end
 
+-- Holds what recipients said where nothing later is held, and returns what is later. args: for each
+-- the recipient, the scope, the word's order, and what is held of it, which begins with the order.
+local function hold(keys, args)
+  local later = {}
+  for i = 1, #args, 4 do
+    local said, order = keys[1] .. 'c:' .. args[i], args[i + 2]
+    local held = redis.call('HGET', said, args[i + 1])
+    local known = held and string.sub(held, 1, #order) or ''
+    if known < order then
+      redis.call('HSET', said, args[i + 1], args[i + 3])
+    elseif known > order then
+      later[#later + 1] = held
+    end
+  end
+  return later
+end
+
 -- Takes names off rolls whose time is over. args: the clock in ms, then the rolls.
 local function trim(keys, args)
   local base, oldest = keys[1], '(' .. decimal(math.floor(tonumber(args[1]) / 1000) - HOURS_KEPT)
@@ -529,5 +546,6 @@ register('advance', guarded(advance))
 register('raise', guarded(raise))
 register('beside', guarded(beside))
 register('trim', guarded(trim))
+register('hold', guarded(hold))
 register('lease', guarded(lease))
 register('save', guarded(save))

@@ -12,6 +12,7 @@
 //! | `cells` | cell id → its key as JSON |
 //! | `r:<roll>`, `n:<roll>` | names by the second since which they are on it; what notices say |
 //! | `rolls` | every roll of the slot, scored by the sequence that last changed it |
+//! | `c:<recipient>` | by scope: what they said last, with its order |
 //! | `heard` | in slot 0, by connection: the second in which its last receipt was received |
 //! | `positions`, `account` | by partition; an account is summed over the slots |
 //! | `clocks` | in slot 0, by partition: how far it is, in ms |
@@ -22,6 +23,7 @@
 
 mod beside;
 mod connect;
+mod consent;
 mod loss;
 mod packing;
 
