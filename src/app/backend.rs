@@ -18,7 +18,11 @@ const COMPANY_WAIT_MAX: Duration = Duration::from_secs(13);
 /// How often the group is looked at meanwhile.
 const COMPANY_LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The stream, opened once for whoever writes to it and whoever reads from it.
+/// How long Kafka is left alone that could not say who else observes.
+const JOIN_RETRY: Duration = Duration::from_secs(1);
+
+/// The stream, opened once for whoever writes to it and whoever reads from it. Cheap to clone.
+#[derive(Clone)]
 pub(crate) enum Stream {
     Embedded(Log),
     Kafka(Kafka),
@@ -45,7 +49,7 @@ impl Stream {
         }
     }
 
-    pub(crate) fn consumer(&self, positions: &Positions) -> Result<Consumer, consume::Error> {
+    fn consumer(&self, positions: &Positions) -> Result<Consumer, consume::Error> {
         match self {
             Self::Embedded(log) => {
                 let positions = positions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,9 +61,38 @@ impl Stream {
     }
 }
 
+/// What it takes to begin to read the stream.
+pub(super) struct Joining {
+    pub(super) stream: Stream,
+    pub(super) config: Config,
+    pub(super) positions: Positions,
+}
+
+impl Joining {
+    /// Begins to read, unless somebody else does who must not.
+    pub(super) async fn join(&self) -> Result<Consumer, StartError> {
+        refuse_company(&self.config).await?;
+        Ok(self.stream.consumer(&self.positions)?)
+    }
+
+    /// The same, once the stream that `publisher` writes to is there.
+    pub(super) async fn join_later(self, publisher: Publisher) -> Result<Consumer, StartError> {
+        loop {
+            publisher.met().await;
+            match self.join().await {
+                Err(StartError::Consume(error)) => {
+                    tracing::warn!(%error, "consume.kafka cannot begin yet; it is tried again");
+                    tokio::time::sleep(JOIN_RETRY).await;
+                }
+                joined => return joined,
+            }
+        }
+    }
+}
+
 /// Embedded state is one observer's: a second would count its part of the stream into cells that
 /// the first never sees. One that was killed is forgotten by the group after its session.
-pub(super) async fn refuse_company(config: &Config) -> Result<(), StartError> {
+async fn refuse_company(config: &Config) -> Result<(), StartError> {
     let (StreamKind::Kafka(kafka), StateKind::Embedded) = (&config.stream.kind, &config.state.kind) else {
         return Ok(());
     };

@@ -3,7 +3,9 @@
 mod backend;
 mod refusal;
 
+use std::future::ready;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::admin::{self, Extras, Rails, View};
 use crate::alert::{Backup, Status};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role, StreamKind};
-use crate::consume::{Receivers, progress};
+use crate::consume::{Consumer, Receivers, progress};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{Ingestion, Observation, Watch};
@@ -27,11 +29,15 @@ use crate::receive::{self, Departure, RateLimits, Server};
 use crate::registry::Registry;
 use crate::tally::{Mirror, Resume, Store};
 
+use backend::Joining;
 pub(crate) use backend::{Stream, open_store, open_stream};
 pub use refusal::StartError;
 
 /// A task's name and how it ended.
 type Ended = (&'static str, Result<(), String>);
+
+/// What will read the stream, once it may.
+type Joined = Pin<Box<dyn Future<Output = Result<Consumer, StartError>> + Send>>;
 
 /// A running daemon.
 #[derive(Debug)]
@@ -75,9 +81,6 @@ pub async fn start(config: Config, role: Role, clock: Clock, extras: Extras) -> 
     let stream = open_stream(&config).await?;
     // Creates what is missing, so an observer needs it too; and only an answer means Kafka is there.
     let publisher = stream.publisher(&config, role).await?;
-    if role.observes() {
-        backend::refuse_company(&config).await?;
-    }
     let mut daemon = Daemon {
         receive_address: receive_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
         admin_address: admin_listener.local_addr().unwrap_or(config.admin.listen),
@@ -260,14 +263,22 @@ impl Daemon {
                 ("receivers", Ok(()))
             });
         }
-        let observation = Observation {
-            consumer: stream.consumer(&positions)?,
+        let joining =
+            Joining { stream: stream.clone(), config: config.clone(), positions: Arc::clone(&positions) };
+        let joined: Joined = match publisher.is_met() {
+            true => Box::pin(ready(Ok(joining.join().await?))),
+            false => Box::pin(joining.join_later(publisher.clone())),
+        };
+        let (observed, announcer) = (store.clone(), publisher.clone());
+        let (registry, metrics, clock) = (Arc::clone(&rails.registry), rails.metrics.clone(), rails.clock);
+        let observation = move |consumer| Observation {
+            consumer,
             positions,
-            store: store.clone(),
-            publisher: publisher.clone(),
-            registry: Arc::clone(&rails.registry),
-            metrics: rails.metrics.clone(),
-            clock: rails.clock,
+            store: observed,
+            publisher: announcer,
+            registry,
+            metrics,
+            clock,
             reporter,
             partitions: None,
         };
@@ -284,14 +295,27 @@ impl Daemon {
             metrics: rails.metrics.clone(),
             clock: rails.clock,
         };
-        self.spawn_observer(observation, judge);
+        self.spawn_observer((joined, observation), judge);
         Ok(admin::Observer { store, progress, mirror, discord })
     }
 
-    fn spawn_observer(&mut self, observation: Observation, judge: Watch) {
-        let (counting, judging) = (self.stop_observing.subscribe(), self.stop_observing.subscribe());
+    fn spawn_observer(
+        &mut self,
+        (joined, observation): (Joined, impl FnOnce(Consumer) -> Observation + Send + 'static),
+        judge: Watch,
+    ) {
+        let (mut counting, judging) = (self.stop_observing.subscribe(), self.stop_observing.subscribe());
         self.observing.spawn(async move {
-            ("observer", observation.run(counting).await.map_err(|error| error.to_string()))
+            let consumer = tokio::select! {
+                biased;
+                _ = counting.wait_for(|stop| *stop) => return ("observer", Ok(())),
+                joined = joined => joined,
+            };
+            let ended = match consumer {
+                Ok(consumer) => observation(consumer).run(counting).await.map_err(StartError::from),
+                Err(error) => Err(error),
+            };
+            ("observer", ended.map_err(|error| error.to_string()))
         });
         self.observing.spawn(async move {
             judge.run(judging).await;

@@ -14,8 +14,8 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Error;
 use super::broker::{
@@ -45,6 +45,10 @@ const DEFAULTS: [(&str, &str); 10] = [
 
 /// How often brokers that are there and take nothing are asked for their topics, at most.
 const TOPICS_EVERY: Duration = Duration::from_secs(2);
+/// How long brokers may take to answer at a start that need not wait for them.
+const EARLY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long brokers are left alone that refused to create topics at such a start.
+const MEET_RETRY: Duration = Duration::from_secs(10);
 
 /// Publishes to Kafka. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +61,8 @@ struct Inner {
     /// Names on the brokers, in the order of [`Topic::ALL`].
     topics: Vec<String>,
     live: ArcSwap<Live>,
+    /// Why nothing may be sent yet: no broker has answered since the start, so topics may be missing.
+    unmet: watch::Sender<Option<String>>,
     renewing: tokio::sync::Mutex<()>,
     /// Told by the producer when it is broken or refused, and at the end.
     ailing: Arc<Notify>,
@@ -68,21 +74,59 @@ struct Live(Option<ThreadedProducer<Reports>>);
 impl KafkaPublisher {
     /// Connects, and creates the topics that are missing.
     pub(super) async fn start(config: &Kafka, retention: Duration) -> Result<Self, Error> {
+        let publisher = Self::unmet(config, retention)?;
+        publisher.meet(START_TIMEOUT).await?;
+        Ok(publisher)
+    }
+
+    /// The same where brokers need not be there yet: nothing is sent before they answer.
+    pub(super) async fn start_early(config: &Kafka, retention: Duration) -> Result<Self, Error> {
+        let publisher = Self::unmet(config, retention)?;
+        match publisher.meet(EARLY_TIMEOUT).await {
+            Err(Error::Unreachable(why)) => {
+                tracing::warn!(%why, "stream.kafka is not there yet; the spool takes events until it is");
+                publisher.0.unmet.send_replace(Some(why));
+                tokio::spawn(await_brokers(Arc::downgrade(&publisher.0)));
+            }
+            met => met?,
+        }
+        Ok(publisher)
+    }
+
+    fn unmet(config: &Kafka, retention: Duration) -> Result<Self, Error> {
         let ailing = Arc::new(Notify::new());
         let live = Arc::new(Live::new(config, &ailing, None)?);
-        let there = live.topics(config, START_TIMEOUT).await?;
-        create_missing(config, &there, retention).await?;
-        let topics = Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect();
         let publisher = Self(Arc::new(Inner {
             config: config.clone(),
             retention,
-            topics,
+            topics: Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect(),
             live: ArcSwap::new(live),
+            unmet: watch::Sender::new(Some("kafka has not answered yet".into())),
             renewing: tokio::sync::Mutex::new(()),
             ailing: Arc::clone(&ailing),
         }));
         tokio::spawn(keep(Arc::downgrade(&publisher.0), ailing));
         Ok(publisher)
+    }
+
+    /// Hears from the brokers, and creates the topics that are missing.
+    async fn meet(&self, within: Duration) -> Result<(), Error> {
+        let Inner { config, retention, .. } = &*self.0;
+        let there = self.0.live.load_full().topics(config, within).await?;
+        create_missing(config, &there, *retention).await?;
+        self.0.unmet.send_replace(None);
+        Ok(())
+    }
+
+    /// Waits until brokers have answered since the start.
+    pub(super) async fn met(&self) {
+        // The sender is in here, so it is not gone.
+        drop(self.0.unmet.subscribe().wait_for(Option::is_none).await);
+    }
+
+    /// Whether brokers have answered since the start, or why nothing may be sent.
+    pub(super) fn is_met(&self) -> Result<(), String> {
+        self.0.unmet.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// Sends records and waits for the acknowledgement of all of them.
@@ -116,6 +160,7 @@ impl KafkaPublisher {
 
     /// Queues records; stops at the first that cannot be, unless only it cannot.
     async fn offer(&self, records: &[Record], batch: &Arc<Batch>) -> Result<(), Error> {
+        self.is_met().map_err(Error::Unreachable)?;
         let mut live = self.0.live.load_full();
         if live.is_broken() {
             live = self.renew().await?;
@@ -131,11 +176,13 @@ impl KafkaPublisher {
 
     /// Whether no broker is connected, as far as was heard lately.
     pub(super) fn is_away(&self) -> bool {
-        self.0.live.load().producer().is_none_or(|producer| producer.context().is_away())
+        self.0.unmet.borrow().is_some()
+            || self.0.live.load().producer().is_none_or(|producer| producer.context().is_away())
     }
 
     /// Whether a broker takes records, as far as was heard lately.
     pub(super) fn ready(&self) -> Result<(), String> {
+        self.is_met()?;
         self.0.live.load().trouble().map_or(Ok(()), Err)
     }
 
@@ -214,6 +261,27 @@ async fn keep(publisher: Weak<Inner>, ailing: Arc<Notify>) {
             }
             looked = Instant::now();
         }
+    }
+}
+
+/// Asks brokers that were not there at the start until they answer, or the publisher is gone.
+async fn await_brokers(publisher: Weak<Inner>) {
+    while let Some(inner) = publisher.upgrade() {
+        let publisher = KafkaPublisher(inner);
+        let pause = match publisher.meet(START_TIMEOUT).await {
+            Ok(()) => {
+                tracing::info!("stream.kafka is there");
+                return;
+            }
+            Err(Error::Unreachable(_)) => TOPICS_EVERY,
+            Err(error) => {
+                tracing::error!(%error, "stream.kafka is there and has no topics; it is tried again");
+                publisher.0.unmet.send_replace(Some(error.to_string()));
+                MEET_RETRY
+            }
+        };
+        drop(publisher);
+        sleep(pause).await;
     }
 }
 

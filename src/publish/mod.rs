@@ -105,13 +105,29 @@ impl Publisher {
     }
 
     /// Publishes to Kafka as [`Publisher::kafka`] does, and into a spool what Kafka does not
-    /// acknowledge in time. What the spool holds is drained from now on.
+    /// acknowledge in time, be it because no broker is there yet. What the spool holds is drained from
+    /// now on.
     ///
     /// # Errors
-    /// When the brokers do not answer within 10 seconds, or refuse.
+    /// When the brokers answer and refuse.
     pub async fn spooled(kafka: &config::Kafka, retention: Duration, spool: Spool) -> Result<Self, Error> {
-        let publisher = KafkaPublisher::start(kafka, retention).await?;
+        let publisher = KafkaPublisher::start_early(kafka, retention).await?;
         Ok(Self::Spooled(Relay::start(publisher, spool, kafka)))
+    }
+
+    /// Whether the stream has answered since the start: with a spool it need not have.
+    pub fn is_met(&self) -> bool {
+        match self {
+            Self::Spooled(relay) => relay.is_met(),
+            Self::Embedded(_) | Self::Kafka(_) => true,
+        }
+    }
+
+    /// Waits until the stream has answered since the start.
+    pub async fn met(&self) {
+        if let Self::Spooled(relay) = self {
+            relay.met().await;
+        }
     }
 
     /// Makes records durable, all of them, or says why not (some may be durable all the same).

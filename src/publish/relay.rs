@@ -81,6 +81,16 @@ impl Relay {
         Ok(count)
     }
 
+    /// Whether Kafka has answered since the start.
+    pub(super) fn is_met(&self) -> bool {
+        self.0.kafka.is_met().is_ok()
+    }
+
+    /// Waits until Kafka has answered since the start.
+    pub(super) async fn met(&self) {
+        self.0.kafka.met().await;
+    }
+
     /// Whether Kafka takes records, as far as was heard lately.
     pub(super) fn ready(&self) -> Result<(), String> {
         self.0.kafka.ready()?;

@@ -51,6 +51,28 @@ async fn webhooks_are_taken_while_the_broker_is_paused_and_while_it_is_dead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_starts_before_the_broker_takes_webhooks_and_counts_them_later() {
+    let Some(mut broker) = broker().await else { return };
+    broker.kill();
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let daemon = setting.serve().await;
+    assert!(daemon.trouble_with("stream").await.is_some_and(|why| why.contains("stream.kafka.brokers")));
+    for message in 0..30 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    assert_eq!(daemon.read("/api/v1/ledger").await["spool"]["in_spool"], 30);
+    // What it takes is kept through a start like the last one, too.
+    daemon.kill();
+    let daemon = setting.serve().await;
+    broker.restart();
+    broker.answers().await;
+    drained(&daemon, 30).await;
+    daemon.counts(CM_NUMBER, 30, 0).await;
+    assert_eq!(daemon.trouble_with("stream").await, None);
+    daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_killed_with_a_full_hand_loses_nothing() {
     let Some(broker) = broker().await else { return };
     let setting = Setting::on(Some(broker.address.clone()), None);
