@@ -78,7 +78,7 @@ impl Joining {
     /// The same, once the stream that `publisher` writes to is there.
     pub(super) async fn join_later(self, publisher: Publisher) -> Result<Consumer, StartError> {
         loop {
-            publisher.met().await;
+            publisher.met().await?;
             match self.join().await {
                 Err(StartError::Consume(error)) => {
                     tracing::warn!(%error, "consume.kafka cannot begin yet; it is tried again");

@@ -3,6 +3,7 @@
 mod backend;
 mod refusal;
 
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -253,7 +254,7 @@ impl Daemon {
         self.store = Some(store.clone());
         let mirror = Arc::new(Mirror::default());
         let Resume { positions, clock, loss } = store.resume().await?;
-        let (reporter, progress) = progress((positions.clone(), clock, loss), rails.clock.now());
+        let (mut reporter, progress) = progress((positions.clone(), clock, loss), rails.clock.now());
         let positions = Arc::new(Mutex::new(positions));
         if let StreamKind::Kafka(kafka) = &config.stream.kind {
             let (kafka, herald, clock) = (kafka.clone(), reporter.herald(), rails.clock);
@@ -266,8 +267,11 @@ impl Daemon {
         let joining =
             Joining { stream: stream.clone(), config: config.clone(), positions: Arc::clone(&positions) };
         let joined: Joined = match publisher.is_met() {
-            true => Box::pin(ready(Ok(joining.join().await?))),
-            false => Box::pin(joining.join_later(publisher.clone())),
+            Ok(()) => Box::pin(ready(Ok(joining.join().await?))),
+            Err(why) => {
+                reporter.measured(BTreeMap::new(), Some(why.to_string()), rails.clock.now());
+                Box::pin(joining.join_later(publisher.clone()))
+            }
         };
         let (observed, announcer) = (store.clone(), publisher.clone());
         let (registry, metrics, clock) = (Arc::clone(&rails.registry), rails.metrics.clone(), rails.clock);

@@ -143,7 +143,7 @@ pub(super) struct Reports {
     delivered: AtomicBool,
     known: Mutex<Known>,
     /// What librdkafka said last about a connection.
-    heard: Mutex<Option<String>>,
+    heard: Mutex<Option<Told>>,
     /// Values that must not be shown.
     secrets: Vec<String>,
 }
@@ -160,6 +160,32 @@ struct Known {
 struct Trouble {
     text: String,
     end: End,
+}
+
+/// What was said about a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The broker does not take us as we are; a person has to see to it.
+    Refusal(String),
+    /// What may pass.
+    Trouble(String),
+}
+
+impl Told {
+    fn of(code: Option<Code>, reason: String) -> Self {
+        match code {
+            Some(Code::Authentication | Code::SaslAuthenticationFailed) => Self::Refusal(reason),
+            // A balancer with nobody behind it ends connections in the middle of a handshake, too.
+            Some(Code::SSL) if !reason.contains("Disconnected") => Self::Refusal(reason),
+            _ => Self::Trouble(reason),
+        }
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Refusal(text) | Self::Trouble(text) => text,
+        }
+    }
 }
 
 /// What ends a trouble.
@@ -196,7 +222,7 @@ impl Reports {
     }
 
     /// What librdkafka said last about a connection: more to the point than a time-out.
-    pub(super) fn heard(&self) -> Option<String> {
+    pub(super) fn heard(&self) -> Option<Told> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -276,13 +302,14 @@ impl ClientContext for Reports {
         match error.rdkafka_error_code() {
             Some(Code::Fatal) => self.is_to_be_replaced(),
             Some(Code::AllBrokersDown) => {
-                let text = self.heard().unwrap_or(reason);
+                let text = self.heard().map_or(reason, Told::into_text);
                 self.known().suffer(text, End::Connection);
             }
             // One broker of several, or a connection that is being made again.
-            _ => {
+            code => {
                 tracing::debug!(reason, "librdkafka.error");
-                *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                let told = Told::of(code, reason);
+                *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
             }
         }
     }

@@ -21,7 +21,7 @@ use super::Error;
 use super::broker::{
     START_TIMEOUT, client_config, create_missing, refused_settings, scrub, secrets, topic_name,
 };
-use super::delivery::{Batch, Left, Place, Reports};
+use super::delivery::{Batch, Left, Place, Reports, Told};
 use crate::config::Kafka;
 use crate::event::{Record, Topic};
 use crate::failpoint::{self, Point};
@@ -45,9 +45,7 @@ const DEFAULTS: [(&str, &str); 10] = [
 
 /// How often brokers that are there and take nothing are asked for their topics, at most.
 const TOPICS_EVERY: Duration = Duration::from_secs(2);
-/// How long brokers may take to answer at a start that need not wait for them.
-const EARLY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long brokers are left alone that refused to create topics at such a start.
+/// How long brokers are left alone that refused us at a start that need not wait for them.
 const MEET_RETRY: Duration = Duration::from_secs(10);
 
 /// Publishes to Kafka. Cheap to clone.
@@ -61,8 +59,8 @@ struct Inner {
     /// Names on the brokers, in the order of [`Topic::ALL`].
     topics: Vec<String>,
     live: ArcSwap<Live>,
-    /// Why nothing may be sent yet: no broker has answered since the start, so topics may be missing.
-    unmet: watch::Sender<Option<String>>,
+    /// Why nothing may be sent yet: no broker has answered well since the start, so topics may be missing.
+    unmet: watch::Sender<Option<Error>>,
     renewing: tokio::sync::Mutex<()>,
     /// Told by the producer when it is broken or refused, and at the end.
     ailing: Arc<Notify>,
@@ -72,19 +70,13 @@ struct Inner {
 struct Live(Option<ThreadedProducer<Reports>>);
 
 impl KafkaPublisher {
-    /// Connects, and creates the topics that are missing.
-    pub(super) async fn start(config: &Kafka, retention: Duration) -> Result<Self, Error> {
+    /// Connects, and creates the topics that are missing. Brokers need not be there yet: nothing is
+    /// sent before they answer.
+    pub(super) async fn start(config: &Kafka, retention: Duration, within: Duration) -> Result<Self, Error> {
         let publisher = Self::unmet(config, retention)?;
-        publisher.meet(START_TIMEOUT).await?;
-        Ok(publisher)
-    }
-
-    /// The same where brokers need not be there yet: nothing is sent before they answer.
-    pub(super) async fn start_early(config: &Kafka, retention: Duration) -> Result<Self, Error> {
-        let publisher = Self::unmet(config, retention)?;
-        match publisher.meet(EARLY_TIMEOUT).await {
-            Err(Error::Unreachable(why)) => {
-                tracing::warn!(%why, "stream.kafka is not there yet; the spool takes events until it is");
+        match publisher.meet(within).await {
+            Err(why @ Error::Unreachable(_)) => {
+                tracing::warn!(%why, "stream.kafka is not there yet; it is waited for");
                 publisher.0.unmet.send_replace(Some(why));
                 tokio::spawn(await_brokers(Arc::downgrade(&publisher.0)));
             }
@@ -101,7 +93,7 @@ impl KafkaPublisher {
             retention,
             topics: Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect(),
             live: ArcSwap::new(live),
-            unmet: watch::Sender::new(Some("kafka has not answered yet".into())),
+            unmet: watch::Sender::new(Some(Error::Unreachable("kafka has not answered yet".into()))),
             renewing: tokio::sync::Mutex::new(()),
             ailing: Arc::clone(&ailing),
         }));
@@ -118,14 +110,22 @@ impl KafkaPublisher {
         Ok(())
     }
 
-    /// Waits until brokers have answered since the start.
+    /// Waits until brokers have answered well since the start.
     pub(super) async fn met(&self) {
         // The sender is in here, so it is not gone.
         drop(self.0.unmet.subscribe().wait_for(Option::is_none).await);
     }
 
-    /// Whether brokers have answered since the start, or why nothing may be sent.
-    pub(super) fn is_met(&self) -> Result<(), String> {
+    /// Waits until brokers have answered since the start, be it with a refusal that a person has to
+    /// see to.
+    pub(super) async fn answered(&self) -> Result<(), Error> {
+        let is_answer = |unmet: &Option<Error>| !matches!(unmet, Some(Error::Unreachable(_)));
+        drop(self.0.unmet.subscribe().wait_for(is_answer).await);
+        self.is_met()
+    }
+
+    /// Whether brokers have answered well since the start, or why nothing may be sent.
+    pub(super) fn is_met(&self) -> Result<(), Error> {
         self.0.unmet.borrow().clone().map_or(Ok(()), Err)
     }
 
@@ -160,7 +160,7 @@ impl KafkaPublisher {
 
     /// Queues records; stops at the first that cannot be, unless only it cannot.
     async fn offer(&self, records: &[Record], batch: &Arc<Batch>) -> Result<(), Error> {
-        self.is_met().map_err(Error::Unreachable)?;
+        self.is_met()?;
         let mut live = self.0.live.load_full();
         if live.is_broken() {
             live = self.renew().await?;
@@ -182,7 +182,7 @@ impl KafkaPublisher {
 
     /// Whether a broker takes records, as far as was heard lately.
     pub(super) fn ready(&self) -> Result<(), String> {
-        self.is_met()?;
+        self.is_met().map_err(|error| error.to_string())?;
         self.0.live.load().trouble().map_or(Ok(()), Err)
     }
 
@@ -275,8 +275,8 @@ async fn await_brokers(publisher: Weak<Inner>) {
             }
             Err(Error::Unreachable(_)) => TOPICS_EVERY,
             Err(error) => {
-                tracing::error!(%error, "stream.kafka is there and has no topics; it is tried again");
-                publisher.0.unmet.send_replace(Some(error.to_string()));
+                tracing::error!(%error, "stream.kafka is there and refuses; it is tried again");
+                publisher.0.unmet.send_replace(Some(error));
                 MEET_RETRY
             }
         };
@@ -301,25 +301,20 @@ impl Live {
         Ok(Self(Some(producer)))
     }
 
-    /// The topics there are; an error if no broker answers in time.
+    /// The topics there are; an error if no broker answers in time, or all refuse us.
     async fn topics(self: &Arc<Self>, config: &Kafka, within: Duration) -> Result<BTreeSet<String>, Error> {
         let (live, hidden) = (Arc::clone(self), secrets(config));
+        let brokers = config.brokers.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            let producer = live.producer().ok_or("the producer is closed")?;
+            let closed = || Error::NotAcknowledged("the producer is closed".into());
+            let producer = live.producer().ok_or_else(closed)?;
             let metadata = producer.client().fetch_metadata(None, within).map_err(|error| {
-                producer.context().heard().unwrap_or_else(|| scrub(&error.to_string(), &hidden))
+                let unheard = || Told::Trouble(scrub(&error.to_string(), &hidden));
+                unanswered(&brokers, within, producer.context().heard().unwrap_or_else(unheard))
             })?;
             Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
         });
-        let asked: Result<_, String> = asked.await.unwrap_or_else(|error| Err(error.to_string()));
-        asked.map_err(|reason| {
-            Error::Unreachable(format!(
-                "no answer from {} within {} s ({reason}); check that the brokers run and that \
-                 `stream.kafka.brokers` and its `properties` (TLS, SASL) are right",
-                config.brokers,
-                within.as_secs()
-            ))
-        })
+        asked.await.unwrap_or_else(|error| Err(Error::Unusable(error.to_string())))
     }
 
     fn producer(&self) -> Option<&ThreadedProducer<Reports>> {
@@ -332,6 +327,21 @@ impl Live {
 
     fn trouble(&self) -> Option<String> {
         self.producer().and_then(|producer| producer.context().trouble())
+    }
+}
+
+/// Why brokers gave no answer.
+fn unanswered(brokers: &str, within: Duration, told: Told) -> Error {
+    match told {
+        Told::Refusal(reason) => Error::Unusable(format!(
+            "{brokers} refuses Sounder ({reason}); correct the credentials and TLS settings in \
+             `stream.kafka.properties`"
+        )),
+        Told::Trouble(reason) => Error::Unreachable(format!(
+            "no answer from {brokers} within {} s ({reason}); check that the brokers run and that \
+             `stream.kafka.brokers` and its `properties` (TLS, SASL) are right",
+            within.as_secs()
+        )),
     }
 }
 
@@ -400,6 +410,12 @@ mod tests {
         cluster
     }
 
+    async fn started(config: &Kafka) -> KafkaPublisher {
+        let kafka = KafkaPublisher::start(config, Duration::from_secs(3600), START_TIMEOUT).await.unwrap();
+        kafka.answered().await.unwrap();
+        kafka
+    }
+
     fn records(count: usize) -> Vec<Record> {
         let record = |n: usize| Record {
             topic: Topic::ALL[n % Topic::ALL.len()],
@@ -417,7 +433,7 @@ mod tests {
     async fn a_broker_that_is_down_is_an_error_in_time_and_its_return_makes_ready_again() {
         let cluster = cluster();
         let config = config(cluster.bootstrap_servers(), &[("message.timeout.ms", "1000")]);
-        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let kafka = started(&config).await;
         let works = async || while kafka.publish(&records(2)).await.is_err() || kafka.ready().is_err() {};
         let patience = Duration::from_secs(30);
         tokio::time::timeout(patience, works()).await.unwrap();
@@ -434,7 +450,7 @@ mod tests {
         let cluster = cluster();
         let properties = [("queue.buffering.max.messages", "5"), ("linger.ms", "1000")];
         let config = config(cluster.bootstrap_servers(), &properties);
-        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let kafka = started(&config).await;
         assert_eq!(kafka.publish(&records(6)).await, Err(Error::Full));
     }
 
@@ -442,7 +458,7 @@ mod tests {
     async fn a_broken_producer_is_replaced() {
         let cluster = cluster();
         let config = config(cluster.bootstrap_servers(), &[]);
-        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let kafka = started(&config).await;
         let before = kafka.0.live.load_full();
         before.producer().unwrap().context().refused(Code::OutOfOrderSequenceNumber);
         kafka.publish(&records(3)).await.unwrap();
@@ -453,7 +469,7 @@ mod tests {
     async fn a_broken_producer_is_replaced_though_nobody_publishes() {
         let cluster = cluster();
         let config = config(cluster.bootstrap_servers(), &[]);
-        let kafka = KafkaPublisher::start(&config, Duration::from_secs(3600)).await.unwrap();
+        let kafka = started(&config).await;
         let before = kafka.0.live.load_full();
         before.producer().unwrap().context().refused(Code::OutOfOrderSequenceNumber);
         let replaced = async {

@@ -29,6 +29,7 @@ use crate::ledger::Sink;
 use crate::receive::DurableProof;
 
 pub use booked::Booked;
+use broker::START_TIMEOUT;
 pub(crate) use broker::{client_config, refused_settings, scrub, secrets, topic_name};
 pub(crate) use forsaken::{Brokers, Heard};
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub use spool::{Spool, SpoolAccount};
 
 /// How often a full queue is asked for room while closing.
 const CLOSE_RETRY: Duration = Duration::from_millis(10);
+/// How long brokers may take to answer at the start of a receiver, whose spool takes events meanwhile.
+const EARLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where events are made durable. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,12 +99,13 @@ impl Publisher {
         Self::Embedded(log)
     }
 
-    /// Publishes to Kafka, and creates the topics that are missing.
+    /// Publishes to Kafka, and creates the topics that are missing. Brokers that do not answer within
+    /// 10 seconds are waited for: nothing is published before they do.
     ///
     /// # Errors
-    /// When the brokers do not answer within 10 seconds, or refuse.
+    /// When the brokers answer and refuse.
     pub async fn kafka(kafka: &config::Kafka, retention: Duration) -> Result<Self, Error> {
-        KafkaPublisher::start(kafka, retention).await.map(Self::Kafka)
+        KafkaPublisher::start(kafka, retention, START_TIMEOUT).await.map(Self::Kafka)
     }
 
     /// Publishes to Kafka as [`Publisher::kafka`] does, and into a spool what Kafka does not
@@ -111,22 +115,34 @@ impl Publisher {
     /// # Errors
     /// When the brokers answer and refuse.
     pub async fn spooled(kafka: &config::Kafka, retention: Duration, spool: Spool) -> Result<Self, Error> {
-        let publisher = KafkaPublisher::start_early(kafka, retention).await?;
+        let publisher = KafkaPublisher::start(kafka, retention, EARLY_TIMEOUT).await?;
         Ok(Self::Spooled(Relay::start(publisher, spool, kafka)))
     }
 
-    /// Whether the stream has answered since the start: with a spool it need not have.
-    pub fn is_met(&self) -> bool {
+    /// Whether the stream has answered since the start, which it need not have.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_met(&self) -> Result<(), Error> {
         match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(kafka) => kafka.is_met(),
             Self::Spooled(relay) => relay.is_met(),
-            Self::Embedded(_) | Self::Kafka(_) => true,
         }
     }
 
     /// Waits until the stream has answered since the start.
-    pub async fn met(&self) {
-        if let Self::Spooled(relay) = self {
-            relay.met().await;
+    ///
+    /// # Errors
+    /// When it refuses, and nothing is received here that a spool could keep until it does not.
+    pub async fn met(&self) -> Result<(), Error> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(kafka) => kafka.answered().await,
+            Self::Spooled(relay) => {
+                relay.met().await;
+                Ok(())
+            }
         }
     }
 

@@ -82,8 +82,8 @@ impl Relay {
     }
 
     /// Whether Kafka has answered since the start.
-    pub(super) fn is_met(&self) -> bool {
-        self.0.kafka.is_met().is_ok()
+    pub(super) fn is_met(&self) -> Result<(), Error> {
+        self.0.kafka.is_met()
     }
 
     /// Waits until Kafka has answered since the start.
@@ -269,7 +269,7 @@ mod tests {
         }
 
         async fn relay(&self, bytes_max: u64) -> Relay {
-            let kafka = KafkaPublisher::start(&self.config, DAY).await.unwrap();
+            let kafka = KafkaPublisher::start(&self.config, DAY, PATIENCE).await.unwrap();
             Relay::start(kafka, Spool::open(self.dir.path(), bytes_max).unwrap(), &self.config)
         }
     }

@@ -122,13 +122,10 @@ async fn a_data_directory_in_use_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn services_that_do_not_answer_end_with_69() {
+async fn a_redis_that_does_not_answer_ends_with_69() {
     let nobody = format!("127.0.0.1:{}", crate::harness::free_port());
-    let kafka = Setting::on(Some(nobody.clone()), None);
     let redis = Setting::on(Some(crate::harness::brokers()), Some(format!("redis://{nobody}")));
-    let no_kafka_to_observe = sounder(&kafka, "serve --role observe");
     sounder(&redis, "serve").ends().await.with(69).saying("check that Redis runs");
-    no_kafka_to_observe.ends().await.with(69).saying("stream.kafka.brokers");
 }
 
 #[tokio::test]

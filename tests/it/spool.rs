@@ -1,7 +1,7 @@
 //! A broker that is paused or dies under load: webhooks are taken all the while, and every event is
 //! in the stream in the end.
 
-use crate::harness::{Broker, CM_NUMBER, Child, Fate, Setting, cm, eventually};
+use crate::harness::{BROKER_PASSWORD, Broker, CM_NUMBER, Child, Fate, Setting, cm, eventually};
 
 /// Long enough to be interrupted twice, with repetitions and out of order.
 const LONG: &str = "--messages 8000 --rate 800 --shuffle --duplicates 0.3 --from-zero";
@@ -70,6 +70,74 @@ async fn a_daemon_that_starts_before_the_broker_takes_webhooks_and_counts_them_l
     daemon.counts(CM_NUMBER, 30, 0).await;
     assert_eq!(daemon.trouble_with("stream").await, None);
     daemon.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_that_starts_before_the_broker_says_so_and_counts_later() {
+    let Some(mut broker) = broker().await else { return };
+    broker.kill();
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let receiver = setting.serve_as("receive").await;
+    let observing = setting.sibling();
+    let observer = observing.spawn(&["serve", "--role", "observe"]);
+    has_started(&observer).await;
+    assert!(observer.trouble_with("stream").await.is_some_and(|why| why.contains("stream.kafka.brokers")));
+    assert!(!observer.is_ready_now().await);
+    for message in 0..10 {
+        assert_eq!(receiver.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    broker.restart();
+    observer.counts(CM_NUMBER, 10, 0).await;
+    eventually("the observer is ready", async || observer.is_ready_now().await.then_some(())).await;
+    assert_eq!(observer.trouble_with("stream").await, None);
+    observer.terminate().await.with(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_there_later_and_refuses_topics_ends_an_observer_and_no_receiver() {
+    let Some(mut broker) = broker().await else { return };
+    broker.kill();
+    let setting =
+        Setting::on(Some(broker.address.clone()), None).set("[stream.kafka]", "replication_factor = 3");
+    let receiver = setting.serve_as("receive").await;
+    let observing = setting.sibling().set("[stream.kafka]", "replication_factor = 3");
+    let observer = observing.spawn(&["serve", "--role", "observe"]);
+    has_started(&observer).await;
+    broker.restart();
+    observer.ends().await.with(70).saying("`stream.kafka.partitions` and `replication_factor`");
+    eventually("the receiver says so too", async || {
+        receiver.trouble_with("stream").await.filter(|why| why.contains("replication_factor"))
+    })
+    .await;
+    assert_eq!(receiver.takes(&cm("1", Fate::Delivered)).await.status, 200);
+    assert_eq!(receiver.read("/api/v1/ledger").await["spool"]["in_spool"], 1);
+    receiver.terminate().await.with(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_refuses_the_password_ends_any_start_with_a_sentence() {
+    let Some(broker) = Broker::start_guarded() else { return };
+    broker.answers().await;
+    let said = |password: &str| {
+        format!(
+            "properties = {{ \"security.protocol\" = \"sasl_plaintext\", \"sasl.mechanism\" = \"PLAIN\", \
+             \"sasl.username\" = \"broker\", \"sasl.password\" = \"{password}\" }}"
+        )
+    };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    for role in ["receive", "observe"] {
+        let wrong = setting.sibling().set("[stream.kafka]", &said("kafka-password-c0ffee"));
+        let ended = wrong.spawn(&["serve", "--role", role]).ends().await.with(69);
+        let ended = ended.saying("refuses Sounder").saying("`stream.kafka.properties`");
+        assert!(!ended.stderr.contains("c0ffee"), "{ended:?}");
+    }
+    let right = setting.sibling().set("[stream.kafka]", &said(BROKER_PASSWORD));
+    right.serve_as("receive").await.terminate().await.with(0);
+}
+
+/// Waits until it has started, ready or not.
+async fn has_started(daemon: &Child) {
+    eventually("it has started", async || daemon.stderr().contains("sounder is ready").then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

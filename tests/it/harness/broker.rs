@@ -1,5 +1,6 @@
 //! A broker of one's own, to be stopped, killed, emptied and given back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sounder::config::Kafka;
+use sounder::config::{Kafka, Secret};
 use sounder::publish::probe;
 use tokio::time::timeout;
 
@@ -16,18 +17,48 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Its disks. Partitions are spread over both, so that one can fail while the broker goes on.
 const DISKS: [(&str, &str); 2] = [("one", "c291bmRlci10ZXN0cy1vbg"), ("two", "c291bmRlci10ZXN0cy10dw")];
 
+/// What a guarded broker lets in.
+pub(crate) const BROKER_PASSWORD: &str = "broker-password";
+const GUARD: &str = r#"
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+security.inter.broker.protocol=SASL_PLAINTEXT
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="broker" password="broker-password" user_broker="broker-password";
+"#;
+
 /// A broker that only one test uses, so that it may be stopped and killed.
 pub(crate) struct Broker {
     dir: tempfile::TempDir,
     classpath: String,
     process: Child,
     pub(crate) address: String,
+    /// What a client must say to be let in.
+    access: BTreeMap<String, Secret>,
 }
 
 impl Broker {
     /// None when tests/run was given a broker: then there is nothing to start one from, and
     /// somebody's own broker is nothing to stop and kill.
     pub(crate) fn start() -> Option<Self> {
+        Self::with(|settings| settings)
+    }
+
+    /// One that lets nobody in but `broker` with [`BROKER_PASSWORD`].
+    pub(crate) fn start_guarded() -> Option<Self> {
+        let mut broker =
+            Self::with(|settings| settings.replace("=PLAINTEXT://", "=SASL_PLAINTEXT://") + GUARD)?;
+        let access = [
+            ("security.protocol", "sasl_plaintext"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "broker"),
+            ("sasl.password", BROKER_PASSWORD),
+        ];
+        broker.access = access.map(|(key, value)| (key.to_owned(), Secret::new(value.to_owned()))).into();
+        Some(broker)
+    }
+
+    fn with(change: fn(String) -> String) -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "tests are told where Kafka's jars are")]
         let classpath = std::env::var("SOUNDER_TEST_KAFKA_CLASSPATH").unwrap_or_default();
         if classpath.is_empty() {
@@ -46,14 +77,21 @@ impl Broker {
             .replace("@BROKER@", &ports[0])
             .replace("@CONTROLLER@", &ports[1])
             .replace("@DIR@", &disks);
-        fs::write(dir.path().join("server.properties"), settings).unwrap();
+        fs::write(dir.path().join("server.properties"), change(settings)).unwrap();
         let process = java(&classpath, dir.path());
-        Some(Self { dir, classpath, process, address: format!("127.0.0.1:{}", ports[0]) })
+        Some(Self {
+            dir,
+            classpath,
+            process,
+            address: format!("127.0.0.1:{}", ports[0]),
+            access: BTreeMap::new(),
+        })
     }
 
     /// Waits until it takes clients.
     pub(crate) async fn answers(&self) {
-        let kafka = Kafka { brokers: self.address.clone(), ..Kafka::default() };
+        let (brokers, properties) = (self.address.clone(), self.access.clone());
+        let kafka = Kafka { brokers, properties, ..Kafka::default() };
         let asked = async { while probe(&kafka).await.is_err() {} };
         timeout(START_MAX, asked).await.expect("the broker does not come up");
     }

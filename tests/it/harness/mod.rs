@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-pub(crate) use broker::Broker;
+pub(crate) use broker::{BROKER_PASSWORD, Broker};
 pub(crate) use daemon::Child;
 pub(crate) use provider::{
     Answer, Fate, Webhook, cm, infobip, infobip_body, lime, post, twilio, twilio_form,
