@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{AdminToken, Config, Connection, Health, Keywords, List, NumberEntry, Privacy};
+use crate::config::{AdminToken, Config, Connection, Discord, Health, Keywords, List, NumberEntry, Privacy};
 use crate::event::{ConnectionId, ListId, Number};
 
 /// What is known of the world outside, at one moment.
@@ -19,6 +19,8 @@ pub struct Registry {
     pub keywords: Keywords,
     /// What health means.
     pub health: Health,
+    /// Where alerts go.
+    pub discord: Option<Discord>,
     /// Who may use the admin API.
     pub admin_tokens: Vec<AdminToken>,
 }
@@ -43,6 +45,7 @@ impl Registry {
             privacy: config.privacy.clone(),
             keywords: config.keywords.clone(),
             health: config.health.clone(),
+            discord: config.alert.discord.clone(),
             admin_tokens: config.admin.tokens.clone(),
         }
     }

@@ -24,6 +24,9 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 const TOO_OLD_TO_EDIT: u64 = 30046;
 /// “Unknown message”: somebody deleted the card.
 const UNKNOWN_MESSAGE: u64 = 10008;
+/// “Unknown webhook”, “invalid webhook token”: neither ever comes back, and Discord bans those who
+/// keep calling.
+const UNKNOWN_WEBHOOK: [u64; 2] = [10015, 50027];
 
 /// What is asked of Discord.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +48,10 @@ pub enum Answer {
     Refused,
     /// The message to edit is gone, or too old to be edited.
     Gone,
-    /// 401, 403, 404: it will never take anything from here.
+    /// 401, 403, 404: it takes nothing from here, until somebody changes that.
     Broken(u16),
+    /// The same, for good: the webhook is deleted.
+    Deleted(u16),
     /// It failed, and says so: nothing was done.
     Failed(u16),
     /// The request never left.
@@ -63,7 +68,7 @@ impl Answer {
             Self::Limited(_) => "429".into(),
             Self::Refused => "400".into(),
             Self::Gone => "gone".into(),
-            Self::Broken(code) | Self::Failed(code) => code.to_string(),
+            Self::Broken(code) | Self::Deleted(code) | Self::Failed(code) => code.to_string(),
             Self::Unsent => "unsent".into(),
             Self::Lost => "lost".into(),
         }
@@ -128,7 +133,7 @@ impl Discord {
         let Ok(request) = request else { return Err("the webhook's URL cannot be asked".into()) };
         match tokio::time::timeout(self.deadline, self.ask(request)).await.unwrap_or(Answer::Lost) {
             Answer::Done(..) | Answer::Limited(_) => Ok(()),
-            Answer::Broken(code) => Err(format!(
+            Answer::Broken(code) | Answer::Deleted(code) => Err(format!(
                 "Discord answers {code}: the webhook is gone; make a new one in the channel's settings"
             )),
             Answer::Failed(code) => Err(format!("Discord answers {code}; try again later")),
@@ -223,7 +228,7 @@ fn sort(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
                 .or_else(|| number(headers, "retry-after"))
                 .unwrap_or(Duration::from_secs(5)),
         ),
-        // The destination is gone or forbidden; Discord bans those who keep calling.
+        401 | 403 | 404 if UNKNOWN_WEBHOOK.contains(&said.code) => Answer::Deleted(status),
         401 | 403 | 404 => Answer::Broken(status),
         400 | 405..=428 => Answer::Refused,
         _ => Answer::Failed(status),
@@ -370,7 +375,9 @@ mod tests {
             (429, &[], r#"{"retry_after":-1}"#, limited(5000)),
             (429, &[], r#"{"code":30046,"message":"too old"}"#, Answer::Gone),
             (404, &[], r#"{"code":10008}"#, Answer::Gone),
-            (404, &[], r#"{"code":10015}"#, Answer::Broken(404)),
+            (404, &[], r#"{"code":10015}"#, Answer::Deleted(404)),
+            (401, &[], r#"{"code":50027}"#, Answer::Deleted(401)),
+            (404, &[], "<html>", Answer::Broken(404)),
             (401, &[], "", Answer::Broken(401)),
             (403, &[], "{}", Answer::Broken(403)),
             (400, &[], r#"{"code":50035}"#, Answer::Refused),

@@ -1,7 +1,8 @@
 //! The outbox → Discord, in order, one request at a time, until each entry is settled.
 //!
 //! An entry leaves the outbox in the same step that remembers its message, never before. What
-//! Discord answers decides what comes next; nothing but a final refusal makes it give up.
+//! Discord answers decides what comes next; nothing but a final refusal makes it give up. Another
+//! target may be set at any time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use rand::RngExt;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::card::{minimal, ping, render, sentence, title};
 use super::discord::{Answer, Call, Discord, Transport};
@@ -25,6 +27,9 @@ use crate::tally::{Error, Put, Store, Table};
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long a destination is left alone that takes nothing. Discord bans who makes 10,000 invalid
+/// requests in ten minutes.
+const BROKEN_RETRY: Duration = Duration::from_secs(300);
 /// How often to look without being woken: another process may have written.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Entries kept for a destination that takes nothing; the oldest beyond are logged and dropped.
@@ -43,19 +48,42 @@ pub enum Status {
         /// The answer's code, as in the metrics.
         code: String,
     },
-    /// It is final: fix the configuration and restart.
+    /// It takes nothing until somebody mends that; alerts wait.
     Broken {
         /// What is wrong, and what to do.
         reason: String,
     },
 }
 
+/// Where alerts go.
+#[derive(Debug)]
+pub struct Target<T = Discord> {
+    transport: Option<T>,
+    roles: BTreeMap<String, String>,
+    /// How delivery stands before anything is asked.
+    status: Status,
+}
+
+impl Target {
+    /// What is configured.
+    pub fn of(discord: Option<&config::Discord>) -> Self {
+        let Some(settings) = discord else {
+            return Self { transport: None, roles: BTreeMap::new(), status: Status::NotConfigured };
+        };
+        let (transport, status) = match Discord::new(settings) {
+            Ok(discord) => (Some(discord), Status::Working),
+            Err(unfit) => (None, Status::Broken { reason: unfit.to_string() }),
+        };
+        Self { transport, roles: settings.roles.clone(), status }
+    }
+}
+
 /// Delivers the outbox.
 #[derive(Debug)]
 pub struct Dispatcher<D = Store, T = Discord> {
     documents: D,
-    transport: Option<T>,
-    roles: BTreeMap<String, String>,
+    target: Arc<Target<T>>,
+    targets: watch::Receiver<Arc<Target<T>>>,
     clock: Clock,
     metrics: Metrics,
     status: watch::Sender<Status>,
@@ -74,6 +102,8 @@ struct Memory {
     unsettled: Option<Settlement>,
     /// Entries logged because the destination is broken.
     logged: HashSet<String>,
+    /// When a destination that is broken, and not for good, is asked again.
+    retry_at: Option<Instant>,
 }
 
 /// What became of an attempt that did not succeed.
@@ -101,29 +131,18 @@ enum Next {
     WhenWoken,
 }
 
-impl<D: Documents> Dispatcher<D> {
-    /// A dispatcher for what is configured. It sends nothing until it [runs](Self::run).
-    pub fn new(documents: D, discord: Option<config::Discord>, clock: Clock, metrics: Metrics) -> Self {
-        let Some(settings) = discord else {
-            return Self::with(documents, None, Status::NotConfigured, (clock, metrics));
-        };
-        let mut dispatcher = match Discord::new(&settings) {
-            Ok(discord) => Self::with(documents, Some(discord), Status::Working, (clock, metrics)),
-            Err(unfit) => {
-                let broken = Status::Broken { reason: unfit.to_string() };
-                Self::with(documents, None, broken, (clock, metrics))
-            }
-        };
-        dispatcher.roles = settings.roles;
-        dispatcher
-    }
-}
-
 impl<D: Documents, T: Transport> Dispatcher<D, T> {
-    fn with(documents: D, transport: Option<T>, status: Status, rails: (Clock, Metrics)) -> Self {
-        let (clock, metrics) = rails;
-        let (roles, memory) = Default::default();
-        Self { documents, transport, roles, clock, metrics, status: watch::Sender::new(status), memory }
+    /// A dispatcher to whatever the target is at the time. It sends nothing until it
+    /// [runs](Self::run).
+    pub fn new(
+        documents: D,
+        mut targets: watch::Receiver<Arc<Target<T>>>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        let target = Arc::clone(&targets.borrow_and_update());
+        let status = watch::Sender::new(target.status.clone());
+        Self { documents, target, targets, clock, metrics, status, memory: Memory::default() }
     }
 
     /// How delivery stands, now and later.
@@ -134,6 +153,7 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
     /// Delivers until told to stop; a request under way is finished first.
     pub async fn run(mut self, wake: Arc<Notify>, mut shutdown: watch::Receiver<bool>) {
         while !*shutdown.borrow_and_update() {
+            self.aim();
             let next = self.step().await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "failed to work on the alerts' outbox, trying again");
                 Next::After(self.memory.back_off())
@@ -146,11 +166,29 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
             let woken = async {
                 if next == Next::WhenWoken { wake.notified().await } else { std::future::pending().await }
             };
+            let targets = &mut self.targets;
+            let aimed = async {
+                if targets.changed().await.is_err() {
+                    // Nobody is left who could set another.
+                    std::future::pending().await
+                }
+                targets.mark_changed();
+            };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = woken => {}
+                () = aimed => {}
                 changed = shutdown.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    /// Turns to another target if one was set; what waits is for that one now.
+    fn aim(&mut self) {
+        if self.targets.has_changed().unwrap_or(false) {
+            self.target = Arc::clone(&self.targets.borrow_and_update());
+            self.status.send_replace(self.target.status.clone());
+            (self.memory.failures, self.memory.retry_at) = (0, None);
         }
     }
 
@@ -173,15 +211,19 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
                 self.drop_entries(&job.settles).await?;
                 Ok(Next::Again)
             }
-            Status::Broken { .. } => self.keep(&outbox).await,
-            Status::Working | Status::Retrying { .. } => self.deliver(&outbox, &job).await,
+            Status::Broken { .. } if self.memory.retry_at.is_none_or(|due| due > Instant::now()) => {
+                self.keep(&outbox).await
+            }
+            Status::Working | Status::Retrying { .. } | Status::Broken { .. } => {
+                self.deliver(&outbox, &job).await
+            }
         }
     }
 
     /// Asks Discord once, and acts on the answer.
     async fn deliver(&mut self, outbox: &Outbox, job: &Job) -> Result<Next, Error> {
         let Some(call) = self.prepare(outbox, job).await? else { return Ok(Next::Again) };
-        let Some(transport) = &self.transport else { return Ok(Next::WhenWoken) };
+        let Some(transport) = &self.target.transport else { return Ok(Next::WhenWoken) };
         let answer = transport.send(&call).await;
         self.metrics.discord_requests.with_label_values(&[&answer.code()]).inc();
         let fate = if answer == Answer::Lost { Fate::Unknown } else { Fate::NotTaken };
@@ -200,11 +242,18 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
             }
             Answer::Broken(code) => {
                 let reason = format!(
-                    "Discord answered {code}: the webhook is deleted or forbidden; make a new one, configure it and restart"
+                    "Discord answers {code}: the webhook is forbidden or not found, and alerts wait; it is tried again \
+                     every {} s. Allow it again, or configure another and send SIGHUP",
+                    BROKEN_RETRY.as_secs()
                 );
-                tracing::error!(code, "failed to deliver an alert: {reason}");
-                self.status.send_replace(Status::Broken { reason });
-                Ok(Next::Again)
+                Ok(self.breaks(code, reason, Some(Instant::now() + BROKEN_RETRY)))
+            }
+            Answer::Deleted(code) => {
+                let reason = format!(
+                    "Discord answered {code}: the webhook is deleted, and alerts wait; make a new one, configure it \
+                     and send SIGHUP"
+                );
+                Ok(self.breaks(code, reason, None))
             }
             Answer::Failed(_) | Answer::Unsent | Answer::Lost | Answer::Gone => {
                 let wait = self.memory.back_off();
@@ -235,7 +284,7 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
         match job.errand {
             _ if self.memory.refused.contains(&job.key) => minimal(&job.incident),
             Errand::Post | Errand::Edit(_) => render(&job.incident),
-            Errand::Ping(band) => ping(&job.incident, self.roles.get(band.name()).map(String::as_str)),
+            Errand::Ping(band) => ping(&job.incident, self.target.roles.get(band.name()).map(String::as_str)),
         }
     }
 
@@ -263,6 +312,14 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
         Ok(Next::Again)
     }
 
+    /// The destination takes nothing; what waits is kept.
+    fn breaks(&mut self, code: u16, reason: String, retry_at: Option<Instant>) -> Next {
+        tracing::error!(code, "failed to deliver an alert: {reason}");
+        self.status.send_replace(Status::Broken { reason });
+        self.memory.retry_at = retry_at;
+        Next::Again
+    }
+
     fn retry(&self, answer: &Answer, wait: Duration) -> Next {
         let code = answer.code();
         tracing::warn!(
@@ -274,7 +331,7 @@ impl<D: Documents, T: Transport> Dispatcher<D, T> {
         Next::After(wait)
     }
 
-    /// Says what cannot be delivered in the log, and keeps it, within a bound, for after a restart.
+    /// Says what cannot be delivered in the log, and keeps it, within a bound, for when it can be.
     async fn keep(&mut self, outbox: &Outbox) -> Result<Next, Error> {
         let over = outbox.pending().saturating_sub(ENTRIES_MAX);
         let keys: Vec<_> = outbox.entries().iter().take(over).map(|(key, _)| key.clone()).collect();
@@ -337,8 +394,6 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
-    use tokio::time::Instant;
-
     use super::*;
     use crate::alert::documents::memory;
     use crate::alert::incident::sample;
@@ -360,6 +415,19 @@ mod tests {
         }
     }
 
+    fn target(script: Script) -> Arc<Target<Script>> {
+        let roles = BTreeMap::from([("critical".to_owned(), "4242".to_owned())]);
+        Arc::new(Target { transport: Some(script), roles, status: Status::Working })
+    }
+
+    fn aimed_at(script: Script) -> watch::Sender<Arc<Target<Script>>> {
+        watch::Sender::new(target(script))
+    }
+
+    fn nowhere() -> watch::Receiver<Arc<Target>> {
+        watch::Sender::new(Arc::new(Target::of(None))).subscribe()
+    }
+
     fn card() -> Posted {
         Posted { message: "77".into(), channel: None }
     }
@@ -377,9 +445,8 @@ mod tests {
         let script =
             Script { answers: Mutex::new(answers.into()), asked: Arc::clone(&asked), began: Instant::now() };
         let metrics = Metrics::new().unwrap();
-        let rails = (Clock::wall(), metrics.clone());
-        let mut dispatcher = Dispatcher::with(documents.clone(), Some(script), Status::Working, rails);
-        dispatcher.roles.insert("critical".into(), "4242".into());
+        let targets = aimed_at(script).subscribe();
+        let dispatcher = Dispatcher::new(documents.clone(), targets, Clock::wall(), metrics.clone());
         let status = dispatcher.status();
         let (_keep, shutdown) = watch::channel(false);
         let run = dispatcher.run(Arc::default(), shutdown);
@@ -471,9 +538,47 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deleted_webhook_is_never_called_again_and_the_entries_are_kept() {
-        let life = live(outbox(&[Action::Post, Action::Ping]).await, [Answer::Broken(404)]).await;
+        let life = live(outbox(&[Action::Post, Action::Ping]).await, [Answer::Deleted(404)]).await;
         assert_eq!((life.asked.len(), life.documents.keys(Table::Outbox).len()), (1, 2));
         assert!(matches!(life.status, Status::Broken { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_forbidden_is_called_seldom_and_what_waited_goes_out_once_it_is_not() {
+        let forbidden = vec![Answer::Broken(403); 3];
+        let life = live(outbox(&[Action::Post, Action::Ping]).await, forbidden).await;
+        let at = seconds(&life);
+        assert_eq!(at.len(), 5, "{at:?}");
+        assert!(at[..4].windows(2).all(|pair| (300..=330).contains(&(pair[1] - pair[0]))), "{at:?}");
+        assert_eq!((life.documents.keys(Table::Outbox), life.status), (posted(), Status::Working));
+        assert_eq!(life.metrics.alerts_maybe_doubled.get(), 0.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_deleted_webhook_did_not_take_goes_to_the_next_at_once() {
+        let documents = outbox(&[Action::Post]).await;
+        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let script = |answers: Vec<Answer>| Script {
+            answers: Mutex::new(answers.into()),
+            asked: Arc::clone(&asked),
+            began: Instant::now(),
+        };
+        let targets = aimed_at(script(vec![Answer::Deleted(404)]));
+        let metrics = Metrics::new().unwrap();
+        let dispatcher = Dispatcher::new(documents.clone(), targets.subscribe(), Clock::wall(), metrics);
+        let (mut status, (stop, shutdown)) = (dispatcher.status(), watch::channel(false));
+        let run = tokio::spawn(dispatcher.run(Arc::default(), shutdown));
+        let is_broken = |status: &Status| matches!(status, Status::Broken { .. });
+        drop(status.wait_for(is_broken).await.unwrap());
+        targets.send_replace(target(script(Vec::new())));
+        drop(status.wait_for(|status| !is_broken(status)).await.unwrap());
+        while documents.keys(Table::Outbox) != posted() {
+            tokio::task::yield_now().await;
+        }
+        stop.send(true).unwrap();
+        run.await.unwrap();
+        let asked = asked.lock().unwrap();
+        assert_eq!((asked.len(), asked[1].0.as_secs()), (2, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -503,7 +608,8 @@ mod tests {
     #[tokio::test]
     async fn without_discord_the_outbox_empties_into_the_log() {
         let documents = outbox(&[Action::Post, Action::Ping]).await;
-        let mut dispatcher = Dispatcher::new(documents.clone(), None, Clock::wall(), Metrics::new().unwrap());
+        let mut dispatcher =
+            Dispatcher::new(documents.clone(), nowhere(), Clock::wall(), Metrics::new().unwrap());
         while dispatcher.step().await.unwrap() == Next::Again {}
         assert_eq!(documents.keys(Table::Outbox).len(), 0);
         assert_eq!(*dispatcher.status().borrow(), Status::NotConfigured);
@@ -514,8 +620,9 @@ mod tests {
         let documents = outbox(&[Action::Post]).await;
         let asked = Arc::<Mutex<Vec<_>>>::default();
         let script = Script { answers: Mutex::default(), asked: Arc::clone(&asked), began: Instant::now() };
-        let rails = (Clock::wall(), Metrics::new().unwrap());
-        let mut dispatcher = Dispatcher::with(documents.clone(), Some(script), Status::Working, rails);
+        let metrics = Metrics::new().unwrap();
+        let targets = aimed_at(script).subscribe();
+        let mut dispatcher = Dispatcher::new(documents.clone(), targets, Clock::wall(), metrics);
         dispatcher.step().await.unwrap();
         documents.broken.store(true, std::sync::atomic::Ordering::SeqCst);
         dispatcher.step().await.unwrap_err();
@@ -526,7 +633,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_ends_when_told_to() {
-        let dispatcher = Dispatcher::new(outbox(&[]).await, None, Clock::wall(), Metrics::new().unwrap());
+        let dispatcher =
+            Dispatcher::new(outbox(&[]).await, nowhere(), Clock::wall(), Metrics::new().unwrap());
         let (stop, shutdown) = watch::channel(false);
         let run = tokio::spawn(dispatcher.run(Arc::default(), shutdown));
         stop.send(true).unwrap();

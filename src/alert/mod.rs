@@ -21,7 +21,7 @@ pub use card::{minimal, ping, proof, render, title};
 pub use cause::{Cause, advice};
 pub use desk::{Desk, Evaluation, Step};
 pub use discord::{Answer, Call, Discord, Transport, Unfit};
-pub use dispatcher::{Dispatcher, Status};
+pub use dispatcher::{Dispatcher, Status, Target};
 pub use documents::{Documents, Fenced, incidents};
 pub use incident::{
     Acknowledgement, Incident, LegLine, ListLine, NumberLine, Posted, SignalLine, TimelineEntry,

@@ -289,7 +289,6 @@ impl Daemon {
         let (discord_status, discord) = watch::channel(Status::NotConfigured);
         let judge = Watch {
             backup: Backup { publisher: publisher.clone(), archive: stream.archive() },
-            discord: config.alert.discord.clone(),
             discord_status,
             name: ulid::Ulid::generate().to_string(),
             store: store.clone(),

@@ -7,9 +7,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::alert::{Backup, Desk, Dispatcher, Evaluation, Fenced, LOOK_EVERY, Status};
+use crate::alert::{Backup, Desk, Dispatcher, Evaluation, Fenced, LOOK_EVERY, Status, Target};
 use crate::clock::{Clock, Timestamp};
-use crate::config;
 use crate::consume::Progress;
 use crate::health::Band;
 use crate::metrics::Metrics;
@@ -34,14 +33,12 @@ pub struct Watch {
     pub store: Store,
     /// The cells in memory.
     pub mirror: Arc<Mirror>,
-    /// Numbers, lists, thresholds.
+    /// Numbers, lists, thresholds, and where alerts go.
     pub registry: Arc<ArcSwap<Registry>>,
     /// How far the counting is.
     pub progress: Progress,
     /// What keeps incidents and silences in the stream.
     pub backup: Backup,
-    /// Where alerts go.
-    pub discord: Option<config::Discord>,
     /// Tells others how Discord answers.
     pub discord_status: watch::Sender<Status>,
     /// The metrics.
@@ -60,6 +57,9 @@ struct Lead {
     desk: Desk<Fenced>,
     /// How many saves had been made when documents were announced last, and when that was.
     announced: (u64, Timestamp),
+    /// What the dispatcher's target was read from, and the target.
+    registry: Arc<Registry>,
+    target: watch::Sender<Arc<Target>>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     status: watch::Receiver<Status>,
@@ -99,7 +99,8 @@ impl Watch {
             *lead = Some(self.lead(token).await?);
             *due = now;
         }
-        if let Some(lead) = lead.as_ref() {
+        if let Some(lead) = lead.as_mut() {
+            lead.heed(self.registry.load_full());
             self.discord_status.send_replace(lead.status.borrow().clone());
         }
         let every = self.registry.load().health.evaluate_every;
@@ -134,11 +135,14 @@ impl Watch {
         self.backup.restore(&documents).await?;
         let desk = Desk::open(documents.clone()).await?;
         let (wake, stop) = (Arc::new(Notify::new()), watch::Sender::new(false));
+        let registry = self.registry.load_full();
+        let target = watch::Sender::new(Arc::new(Target::of(registry.discord.as_ref())));
         let dispatcher =
-            Dispatcher::new(documents.clone(), self.discord.clone(), self.clock, self.metrics.clone());
+            Dispatcher::new(documents.clone(), target.subscribe(), self.clock, self.metrics.clone());
         let (woken, stopped, status) = (Arc::clone(&wake), stop.subscribe(), dispatcher.status());
         let dispatcher = tokio::spawn(async move { dispatcher.run(woken, stopped).await });
-        Ok(Lead { documents, desk, announced: (0, Timestamp::default()), wake, stop, status, dispatcher })
+        let announced = (0, Timestamp::default());
+        Ok(Lead { documents, desk, announced, registry, target, wake, stop, status, dispatcher })
     }
 
     async fn evaluate(&self, lead: &mut Lead, now: Timestamp) -> Result<(), tally::Error> {
@@ -185,6 +189,14 @@ impl Watch {
 }
 
 impl Lead {
+    /// Has the dispatcher go by what was read anew; a destination that took nothing is tried again.
+    fn heed(&mut self, registry: Arc<Registry>) {
+        if !Arc::ptr_eq(&self.registry, &registry) {
+            self.target.send_replace(Arc::new(Target::of(registry.discord.as_ref())));
+            self.registry = registry;
+        }
+    }
+
     /// Lets the dispatcher finish the request it is at.
     async fn end(self) {
         self.stop.send_replace(true);

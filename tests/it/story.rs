@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{Headers as _, Message as _};
 use serde_json::Value;
-use sounder::simulate::discord::{Message, Standin};
+use sounder::simulate::discord::{Fault, Message, Standin};
 
 use crate::harness::{
     self, CM_NUMBER, Child, Fate, INFOBIP_NUMBER, LIME_NUMBER, PATIENCE, Setting, TWILIO_NUMBER, Webhook, cm,
@@ -199,4 +199,24 @@ async fn embedded_state_beside_kafka_has_one_observer() {
     daemon.kill();
     let daemon = setting.serve().await;
     cells_hold_them(&daemon).await;
+}
+
+#[tokio::test]
+async fn what_a_deleted_webhook_did_not_take_goes_to_the_one_that_is_configured_next() {
+    let (deleted, next) = (discord().await, discord().await);
+    deleted.fail_next(Fault::NotFound);
+    let setting = Setting::embedded().telling(&deleted);
+    let daemon = setting.serve().await;
+    four_webhooks_arrive_at(&daemon).await;
+    eventually("it is said that the webhook is gone", async || {
+        daemon.trouble_with("discord").await.filter(|said| said.contains("SIGHUP"))
+    })
+    .await;
+    let setting = setting.telling(&next);
+    setting.is_written();
+    daemon.signal("HUP");
+    card(&next, "Critical · +1 202 555 0142").await;
+    eventually("Discord is fine", async || daemon.trouble_with("discord").await.is_none().then_some(()))
+        .await;
+    assert_eq!(deleted.posted().len(), 0);
 }

@@ -165,11 +165,17 @@ impl Setting {
 
     /// The command that starts `sounder` on this configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let file = self.dir.path().join("sounder.toml");
-        fs::write(&file, self.text()).unwrap();
+        let file = self.is_written();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sounder"));
         command.arg("--config").arg(&file).args(arguments).current_dir(self.dir.path());
         command
+    }
+
+    /// Writes the configuration for whoever reads it next, and says where.
+    pub(crate) fn is_written(&self) -> PathBuf {
+        let file = self.dir.path().join("sounder.toml");
+        fs::write(&file, self.text()).unwrap();
+        file
     }
 
     /// Starts the simulator at this daemon; it compares counts at the end.
