@@ -82,6 +82,7 @@ fn whose(incident: &Incident) -> String {
         Scope::Leg { number, connection } => format!("{} on {connection}", spaced(number)),
         Scope::Provider { provider } => provider.title().to_owned(),
         Scope::Connection { connection } => connection.to_string(),
+        Scope::State {} => "Sounder".to_owned(),
         Scope::List { list } => {
             let named = incident.lists.iter().find(|line| line.list == *list);
             named.map_or_else(|| list.to_string(), |line| plain(&line.name))
@@ -105,6 +106,8 @@ pub(super) fn sentence(incident: &Incident) -> String {
     let rates = windows(incident);
     if incident.is_open() && !incident.is_of_rate {
         news(incident)
+    } else if incident.kind == Kind::StateLost {
+        "everything is counted again.".to_owned()
     } else if incident.is_open() {
         format!("delivery rate {rates}. {}", incident.cause.sentence)
     } else if let Some(provider) = incident.part_of {
@@ -130,7 +133,8 @@ struct Card {
 
 impl Card {
     fn of(incident: &Incident) -> Self {
-        let mut fields = vec![("Delivery rate", rate_field(incident), Side::Alone)];
+        let rate = || ("Delivery rate", rate_field(incident), Side::Alone);
+        let mut fields = Vec::from_iter((incident.kind != Kind::StateLost).then(rate));
         if !incident.signals.is_empty() {
             fields.push(("Signals", lines(&incident.signals, signal_line), Side::Alone));
         }
@@ -197,6 +201,7 @@ fn description(incident: &Incident) -> String {
         (false, _, Some(provider)) => {
             format!("{}'s own incident explains it, and goes on.", provider.title())
         }
+        (false, _, None) if incident.kind == Kind::StateLost => format!("Whole again. It had been: {told}"),
         (false, _, None) => format!("Healthy again. It had been: {told}"),
     }
 }
@@ -365,7 +370,9 @@ fn timeline(incident: &Incident) -> String {
             Change::Absorbed => "part of its provider's incident:",
             Change::Reminded => "called again, still",
         };
-        format!("{} {what} {} at {} %", relative(entry.at), entry.band.name(), percent(entry.rate))
+        let rated = incident.kind != Kind::StateLost;
+        let rate = if rated { format!(" at {} %", percent(entry.rate)) } else { String::new() };
+        format!("{} {what} {}{rate}", relative(entry.at), entry.band.name())
     };
     let seen = incident.acknowledged.iter();
     let seen = seen.map(|seen| format!("{} acknowledged by {}", relative(seen.at), plain(&seen.by)));

@@ -78,7 +78,9 @@ fn on_a_number(scope: &Scope, scene: &Scene<'_>) -> String {
             let on_list = scene.report.numbers.values().filter(|number| number.lists.contains(list));
             on_list.map(|number| (&number.number, &number.view)).collect()
         }
-        Scope::Number { .. } | Scope::Leg { .. } | Scope::Connection { .. } => return String::new(),
+        Scope::Number { .. } | Scope::Leg { .. } | Scope::Connection { .. } | Scope::State {} => {
+            return String::new();
+        }
     };
     let mut excess: Vec<_> = views.into_iter().map(|(number, view)| (extra(view), number)).collect();
     excess.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::documents::{Documents, delete, put, read};
 use super::incident::{Acknowledgement, Incident, Posted};
+use super::loss;
 use super::outbox::{Action, Entry, Outbox, key, posted_key};
 use super::scene::Scene;
 use crate::clock::Timestamp;
@@ -31,6 +32,7 @@ pub struct Desk<D = Store> {
     incidents: BTreeMap<String, Incident>,
     held: Option<String>,
     resumed: bool,
+    state: loss::Standing,
 }
 
 /// What an evaluation found.
@@ -76,7 +78,7 @@ impl<D: Documents> Desk<D> {
     pub async fn open(documents: D) -> Result<Self, Error> {
         let cases = load(&documents, Table::Standings).await?;
         let incidents = load(&documents, Table::Incidents).await?;
-        Ok(Self { documents, cases, incidents, held: None, resumed: false })
+        Ok(Self { documents, cases, incidents, held: None, resumed: false, state: loss::Standing::default() })
     }
 
     /// Judges nothing until [released](Self::release): Sounder's own delay must not look like the
@@ -95,6 +97,11 @@ impl<D: Documents> Desk<D> {
             tracing::info!("alerts.evaluation goes on");
             self.resumed = true;
         }
+    }
+
+    /// Learns what the store lost, of which an incident tells, and whether that is made good.
+    pub fn hear_of_state(&mut self, state: loss::Standing) {
+        self.state = state;
     }
 
     /// Judges everything on the mirror as it is, and saves what follows from it.
@@ -121,7 +128,10 @@ impl<D: Documents> Desk<D> {
         now: Timestamp,
     ) -> Result<Evaluation, Error> {
         let mut draft = Draft::default();
-        if self.held.is_none() {
+        self.tell_of_state(now, &mut draft);
+        if self.held.is_some() {
+            self.save(&mut draft, now).await?;
+        } else {
             self.fetch_posted(&mut draft).await?;
             self.fetch_acknowledged(&mut draft).await?;
             if self.resumed {
@@ -136,8 +146,24 @@ impl<D: Documents> Desk<D> {
             self.refresh(&Scene { report: &found, registry, now }, &mut draft);
             self.retire(&found, now, &mut draft);
             self.save(&mut draft, now).await?;
+            self.resumed = false;
         }
         Ok(self.evaluation(found, draft.steps))
+    }
+
+    /// Says that the store lost something, or has it back: also while nothing is judged, which may be
+    /// because of it.
+    fn tell_of_state(&self, now: Timestamp, draft: &mut Draft) {
+        let is_rebuilding = self.state.is_rebuilding || self.held.is_some();
+        let state = loss::Standing { is_rebuilding, ..self.state.clone() };
+        let Some((incident, transition)) = loss::step(self.incidents.values(), &state, now, rand::random())
+        else {
+            return;
+        };
+        draft.say(&incident, &transition);
+        let (scope, kind) = (incident.scope.clone(), incident.kind);
+        draft.steps.push(Step { scope, incident: incident.id.clone(), kind, transition });
+        draft.incidents.insert(incident.id.clone(), incident);
     }
 
     /// A step, and the incident after it: opened if there is none to continue.
@@ -213,8 +239,10 @@ impl<D: Documents> Desk<D> {
         let outbox = Outbox::of(&self.documents.load(Table::Outbox).await?);
         for (id, incident) in &self.incidents {
             let posted: Option<&Posted> = outbox.posted(id);
+            let known = draft.incidents.get(id).unwrap_or(incident);
             if incident.is_open() && incident.discord.as_ref() != posted && posted.is_some() {
-                draft.incidents.insert(id.clone(), Incident { discord: posted.cloned(), ..incident.clone() });
+                let incident = Incident { discord: posted.cloned(), ..known.clone() };
+                draft.incidents.insert(id.clone(), incident);
             }
         }
         Ok(())
@@ -272,7 +300,6 @@ impl<D: Documents> Desk<D> {
         self.cases.retain(|name, _| !draft.gone.contains(name));
         self.incidents.append(&mut draft.incidents);
         self.incidents.retain(|id, _| !old.contains(id));
-        self.resumed = false;
         Ok(())
     }
 

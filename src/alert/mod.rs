@@ -14,6 +14,7 @@ mod outbox;
 mod desk;
 mod discord;
 mod dispatcher;
+mod loss;
 mod backup;
 
 pub use backup::{Backup, LOOK_EVERY};
@@ -26,4 +27,5 @@ pub use documents::{Documents, Fenced, incidents};
 pub use incident::{
     Acknowledgement, Incident, LegLine, ListLine, NumberLine, Posted, SignalLine, TimelineEntry,
 };
+pub use loss::Standing as StateStanding;
 pub use outbox::{Action, Entry};

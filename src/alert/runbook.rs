@@ -36,6 +36,7 @@ const fn of_kind(kind: Kind) -> &'static str {
         Kind::OptOuts => "many-opt-outs",
         Kind::Complaints | Kind::Registry => "complaints-and-carrier-notices",
         Kind::DeliveryRate | Kind::SlowDelivery => "provider-or-carrier-error",
+        Kind::StateLost => "state-lost",
     }
 }
 
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
     use crate::alert::incident::sample;
 
-    const KINDS: [Kind; 9] = [
+    const KINDS: [Kind; 10] = [
         Kind::CarrierFiltered,
         Kind::BadContacts,
         Kind::Unreported,
@@ -54,6 +55,7 @@ mod tests {
         Kind::Complaints,
         Kind::Registry,
         Kind::SlowDelivery,
+        Kind::StateLost,
     ];
 
     /// A heading as GitHub makes an anchor of it.

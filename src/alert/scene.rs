@@ -26,6 +26,7 @@ impl<'a> Scene<'a> {
         match scope {
             Scope::Provider { provider } => report.providers.get(provider).map(|of| &of.view),
             Scope::Connection { connection } => report.connections.get(connection).map(|of| &of.view),
+            Scope::State {} => None,
             Scope::List { list } => report.lists.get(list).map(|of| &of.view),
             Scope::Number { number } => report.numbers.get(number).map(|of| &of.view),
             Scope::Leg { number, connection } => {
@@ -48,7 +49,7 @@ impl<'a> Scene<'a> {
                 let lists = self.number(scope).map_or(&[][..], |number| &number.lists);
                 lists.iter().map(|list| self.list(list)).collect()
             }
-            Scope::Provider { .. } | Scope::Connection { .. } => Vec::new(),
+            Scope::Provider { .. } | Scope::Connection { .. } | Scope::State {} => Vec::new(),
         }
     }
 

@@ -22,7 +22,7 @@ pub use archive::{Archive, Scan};
 pub use embedded::EmbeddedConsumer;
 pub use fleet::{Condition, Fleet, Receiver};
 pub use kafka::KafkaConsumer;
-pub use progress::{Herald, Progress, Reading, Reporter, progress};
+pub use progress::{Herald, Loss, Progress, Reading, Reporter, progress};
 pub use receivers::Receivers;
 
 /// One ordered part of the stream.

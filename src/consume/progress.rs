@@ -19,6 +19,15 @@ const REBUILT_WITHIN: Duration = Duration::from_secs(60);
 /// Questions that may wait at once.
 const QUESTIONS_MAX: usize = 64;
 
+/// What a store lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// What is known of it, a sentence without its end.
+    pub what: String,
+}
+
 /// How far an observer is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -32,8 +41,13 @@ pub struct Reading {
     pub caught_up_at: Timestamp,
     /// Why the observer stands still, if it does.
     pub fault: Option<String>,
-    /// What the store lost, while that is being counted again.
+    /// What the store lost, while that is being counted again. A store that is new has lost nothing,
+    /// and cannot be told from one that was emptied.
     pub rebuilding: Option<String>,
+    /// Since when.
+    pub rebuilding_since: Timestamp,
+    /// What the store lost last, of which something has been counted again.
+    pub lost: Option<Loss>,
     /// Why the stream gives no records, if it does not: nobody knows then what waits in it.
     pub waits: Option<String>,
     /// What the receivers tell of themselves: they, too, may have what is still to be counted.
@@ -109,7 +123,14 @@ pub fn progress(
     (positions, clock, rebuilding): (BTreeMap<Partition, u64>, Timestamp, Option<String>),
     now: Timestamp,
 ) -> (Reporter, Progress) {
-    let reading = Reading { positions, clock, rebuilding, caught_up_at: now, ..Reading::default() };
+    let reading = Reading {
+        positions,
+        clock,
+        rebuilding,
+        rebuilding_since: now,
+        caught_up_at: now,
+        ..Reading::default()
+    };
     let (latest, seen) = watch::channel(reading);
     let (ask, questions) = mpsc::channel(QUESTIONS_MAX);
     (Reporter { latest, questions, waiting: Vec::new() }, Progress { latest: seen, questions: ask })
@@ -205,10 +226,28 @@ impl Reporter {
     }
 
     /// The counting goes on from elsewhere: from where the store, which lost something, stands now.
-    pub fn resumed(&self, positions: &BTreeMap<Partition, u64>, clock: Timestamp, loss: Option<String>) {
+    pub fn resumed(&self, positions: &BTreeMap<Partition, u64>, clock: Timestamp, loss: Option<Loss>) {
         self.latest.send_modify(|reading| {
             positions.clone_into(&mut reading.positions);
-            (reading.clock, reading.rebuilding) = (clock, loss);
+            reading.clock = clock;
+            if let (None, Some(loss)) = (&reading.rebuilding, &loss) {
+                reading.rebuilding_since = loss.at;
+            }
+            reading.rebuilding = loss.map(|loss| loss.what);
+        });
+    }
+
+    /// Records from this moment on have been counted. If that is before a loss was noticed, it was one
+    /// indeed: the store had counted such records already, or should have.
+    pub fn counted_since(&self, oldest: Timestamp) {
+        self.latest.send_if_modified(|reading| {
+            let Some(what) = reading.rebuilding.clone() else { return false };
+            let at = reading.rebuilding_since;
+            let is_news = oldest < at && reading.lost.as_ref().is_none_or(|lost| lost.at != at);
+            if is_news {
+                reading.lost = Some(Loss { at, what });
+            }
+            is_news
         });
     }
 

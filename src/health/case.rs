@@ -208,7 +208,7 @@ fn patience(kind: Kind, settings: &Health) -> Patience {
     let recover_after = settings.recover_after;
     let confirm = match kind {
         // Facts need no second look.
-        Kind::Silence | Kind::Account | Kind::Complaints | Kind::Registry => 1,
+        Kind::Silence | Kind::Account | Kind::Complaints | Kind::Registry | Kind::StateLost => 1,
         // As GOV.UK Notify does.
         Kind::SlowDelivery => 10,
         Kind::DeliveryRate | Kind::CarrierFiltered | Kind::BadContacts | Kind::Unreported | Kind::OptOuts => {

@@ -40,6 +40,7 @@ fn concern(scope: &Scope, report: &Report) -> Concern {
             report.connections.get(connection).and_then(|view| view.provider).into_iter().collect(),
         ),
         Scope::List { list } => (vec![list.clone()], Vec::new()),
+        Scope::State {} => (Vec::new(), Vec::new()),
         Scope::Leg { number, connection } => {
             let provider = report.connections.get(connection).and_then(|view| view.provider);
             (lists_of(number), provider.into_iter().collect())

@@ -19,6 +19,8 @@ pub enum Scope {
     Number { number: Number },
     /// A sending number on one connection.
     Leg { number: Number, connection: ConnectionId },
+    /// What Sounder itself has counted.
+    State {},
 }
 
 impl Scope {
@@ -30,6 +32,7 @@ impl Scope {
             Self::List { .. } => "list",
             Self::Number { .. } => "number",
             Self::Leg { .. } => "leg",
+            Self::State {} => "state",
         }
     }
 
@@ -37,7 +40,7 @@ impl Scope {
     pub const fn number(&self) -> Option<&Number> {
         match self {
             Self::Number { number } | Self::Leg { number, .. } => Some(number),
-            Self::Provider { .. } | Self::Connection { .. } | Self::List { .. } => None,
+            Self::Provider { .. } | Self::Connection { .. } | Self::List { .. } | Self::State {} => None,
         }
     }
 
@@ -49,6 +52,7 @@ impl Scope {
             Self::Provider { provider } => format!("provider:{}", provider.name()),
             Self::Connection { connection } => format!("connection:{connection}"),
             Self::List { list } => format!("list:{list}"),
+            Self::State {} => "state".to_owned(),
         }
     }
 }
@@ -83,6 +87,8 @@ pub enum Kind {
     SlowDelivery,
     /// What a carrier or a registry told.
     Registry,
+    /// Sounder's state was lost, and is counted again.
+    StateLost,
 }
 
 impl Kind {
@@ -99,6 +105,7 @@ impl Kind {
             Self::Complaints => "complaints",
             Self::SlowDelivery => "slow_delivery",
             Self::Registry => "registry",
+            Self::StateLost => "state_lost",
         }
     }
 
@@ -115,6 +122,7 @@ impl Kind {
             Self::Complaints => "complaints",
             Self::SlowDelivery => "slow delivery",
             Self::Registry => "carrier or registry notice",
+            Self::StateLost => "state lost",
         }
     }
 
@@ -146,6 +154,10 @@ impl Kind {
             Self::Registry => {
                 Some("Answer the notice; set the number's status to suspended if it may not send.")
             }
+            Self::StateLost => Some(
+                "Wait: alerts go on once everything is counted again. If nobody restarted or emptied the store \
+                 on purpose, find out who did; Redis needs persistence (AOF).",
+            ),
         }
     }
 }
@@ -155,7 +167,7 @@ mod tests {
     use super::*;
     use crate::health::story::number;
 
-    fn scopes() -> [Scope; 5] {
+    fn scopes() -> [Scope; 6] {
         let (number, connection) = (number("+18005550100"), ConnectionId::parse("ib").unwrap());
         [
             Scope::Provider { provider: Provider::Infobip },
@@ -163,6 +175,7 @@ mod tests {
             Scope::List { list: ListId::parse("acme").unwrap() },
             Scope::Number { number: number.clone() },
             Scope::Leg { number, connection },
+            Scope::State {},
         ]
     }
 
@@ -186,7 +199,7 @@ mod tests {
     #[test]
     fn no_two_scopes_are_kept_under_one_key() {
         let keys: std::collections::BTreeSet<_> = scopes().iter().map(Scope::key).collect();
-        assert_eq!(keys.len(), 5, "{keys:?}");
+        assert_eq!(keys.len(), 6, "{keys:?}");
         assert!(keys.contains("+18005550100"));
     }
 }

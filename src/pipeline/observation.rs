@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::clock::{Clock, Timestamp};
-use crate::consume::{self, Batch, Consumer, Partition, Positions, Reporter};
+use crate::consume::{self, Batch, Consumer, Loss, Partition, Positions, Reporter};
 use crate::failpoint::{self, Point};
 use crate::metrics::Metrics;
 use crate::publish::{self, Publisher};
@@ -114,12 +114,12 @@ impl Observation {
     async fn apply(&mut self, batch: &Batch, shutdown: &mut watch::Receiver<bool>) -> Applied {
         let now = self.clock.now();
         let latest = now.plus(CLOCK_AHEAD_MAX);
-        let newest = batch.records.iter().filter_map(|taken| Some(taken.record.as_ref()?.time)).max();
+        let times = || batch.records.iter().filter_map(|taken| Some(taken.record.as_ref()?.time));
         // The clock of the last measurement: what had been applied by then is behind it, and what is
         // being applied now, in whichever partition, is not.
         let clock = self.reporter.advance(None, latest);
         let mut apply = Apply::of(batch, clock, &self.registry.load());
-        apply.newest = newest.unwrap_or_default().min(latest);
+        apply.newest = times().max().unwrap_or_default().min(latest);
         let started = self.clock.ticks();
         let account = match self.persist(&apply, shutdown).await {
             Ok(account) => account,
@@ -127,6 +127,9 @@ impl Observation {
         };
         self.metrics.apply_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());
         failpoint::reach(Point::BatchApplied).await;
+        if let Some(oldest) = times().min() {
+            self.reporter.counted_since(oldest);
+        }
         self.count(account);
         self.keep(&apply.positions);
         if let Err(error) = self.consumer.commit(&apply.positions).await {
@@ -184,7 +187,9 @@ impl Observation {
         };
         self.reporter.fault(None);
         tracing::warn!(loss = resume.loss, "the stream is read again from the store's positions");
-        self.reporter.resumed(&resume.positions, resume.clock, resume.loss);
+        let at = self.clock.now();
+        let loss = resume.loss.map(|what| Loss { at, what });
+        self.reporter.resumed(&resume.positions, resume.clock, loss);
         *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = resume.positions;
         self.partitions = None;
         self.consumer.go_back(&self.positions)

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::alert::{Backup, Desk, Dispatcher, Evaluation, Fenced, LOOK_EVERY, Status, Target};
+use crate::alert::{Backup, Desk, Dispatcher, Evaluation, Fenced, LOOK_EVERY, StateStanding, Status, Target};
 use crate::clock::{Clock, Timestamp};
 use crate::consume::Progress;
 use crate::health::Band;
@@ -153,6 +153,8 @@ impl Watch {
             Some(reason) => lead.desk.hold(reason),
             None => lead.desk.release(),
         }
+        let (lost, is_rebuilding) = (reading.lost.clone(), reading.rebuilding.is_some());
+        lead.desk.hear_of_state(StateStanding { lost, is_rebuilding });
         self.store.refresh(&self.mirror).await?;
         let evaluation = lead.desk.evaluate(&self.mirror, &registry, &registry.health, now).await?;
         lead.wake.notify_one();

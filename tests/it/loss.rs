@@ -107,6 +107,12 @@ async fn is_counted_again(daemon: &harness::Child, log: &str) {
     })
     .await;
     assert_eq!(daemon.trouble_with("rebuild").await, None);
+    eventually("the incident of the loss is over", async || {
+        let told = daemon.read("/api/v1/incidents").await;
+        let ours = told["incidents"].as_array()?.iter().find(|told| told["kind"] == "state_lost")?;
+        ours["resolved"].is_string().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -201,7 +207,8 @@ async fn the_alarm_is_raised(daemon: &harness::Child, discord: &Standin) {
     eventually("the card and its ping are there", async || (discord.posted().len() == 2).then_some(())).await;
 }
 
-/// The number recovers, and its first card says so: no other message was posted.
+/// The number recovers, and its first card says so: no other message was posted than what is said of
+/// the loss.
 async fn the_same_card_resolves(daemon: &harness::Child, discord: &Standin) {
     for message in 100..130 {
         assert_eq!(daemon.takes(&twilio(&message.to_string(), Fate::Delivered)).await.status, 204);
@@ -212,8 +219,14 @@ async fn the_same_card_resolves(daemon: &harness::Child, discord: &Standin) {
         title.starts_with("Resolved").then_some(())
     })
     .await;
+    eventually("a card says that the state was lost, and is whole", async || {
+        let posted = discord.posted();
+        let title = posted.get(2)?.embeds()[0]["title"].as_str()?.to_owned();
+        (title == "Resolved · Sounder · state lost").then_some(())
+    })
+    .await;
     let posted = discord.posted();
-    assert_eq!(posted.len(), 2, "{posted:?}");
+    assert_eq!(posted.len(), 3, "{posted:?}");
 }
 
 /// Waits until the newest record of the one incident names its card, with nothing left to say.
