@@ -187,6 +187,8 @@ async fn page(kind: &'static str, text: &'static str) -> Response {
 async fn metrics(State(view): State<Shared>) -> Response {
     let (metrics, whole) = (&view.rails.metrics, |n: u64| i64::try_from(n).unwrap_or(i64::MAX));
     let spool = view.publisher.as_ref().and_then(|stream| stream.publisher.spool()).unwrap_or_default();
+    let ghosts = view.publisher.as_ref().map_or(0, |stream| stream.publisher.take_ghosts());
+    metrics.ghosts.inc_by(ghosts as f64);
     metrics.spool_events.set(whole(spool.in_spool));
     metrics.spool_bytes.set(whole(spool.bytes));
     metrics.ledger_imbalance.set(whole(view.rails.ledger.statement().imbalance() + spool.imbalance()));

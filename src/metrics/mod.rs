@@ -45,6 +45,8 @@ pub struct Metrics {
     pub publish_duration: Histogram,
     /// Events made durable: `sink`.
     pub publish: IntCounterVec,
+    /// Events that Kafka acknowledged after they had been given up, and spooled, sent again or refused.
+    pub ghosts: Counter,
     /// Events that wait in the spool.
     pub spool_events: IntGauge,
     /// Bytes that wait in the spool.
@@ -137,6 +139,10 @@ impl Metrics {
                 FAST,
             )?,
             publish: make.counters("publish_total", "Events made durable", &["sink"])?,
+            ghosts: make.counter(
+                "ghosts_total",
+                "Events that Kafka acknowledged after they had been given up; they may stand in the stream twice",
+            )?,
             spool_events: make.gauge("spool_events", "Events that wait in the spool")?,
             spool_bytes: make.gauge("spool_bytes", "Bytes that wait in the spool")?,
             consumer_lag: make.gauges(

@@ -4,7 +4,7 @@
 //! a future per record would cost three times as much.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -24,10 +24,19 @@ const REFUSAL_TICKS: u32 = 60;
 /// Records that are answered together.
 pub(super) struct Batch {
     left: AtomicUsize,
-    /// Which of them are acknowledged.
-    acknowledged: Box<[AtomicBool]>,
+    /// How each of them stands.
+    fates: Box<[AtomicU8]>,
+    /// Where those are counted that are acknowledged though they were given up.
+    ghosts: Arc<AtomicU64>,
     outcome: Mutex<Outcome>,
 }
+
+/// How a record stands: it is waited for,
+const AWAITED: u8 = 0;
+/// it is acknowledged,
+const ACKNOWLEDGED: u8 = 1;
+/// or nobody waits for it any more.
+const GIVEN_UP: u8 = 2;
 
 /// A record of a batch, which librdkafka hands back with its report.
 pub(super) struct Place {
@@ -53,12 +62,16 @@ struct Outcome {
 }
 
 impl Batch {
-    /// A batch of this many records, and its answer.
-    pub(super) fn of(records: usize) -> (Arc<Self>, oneshot::Receiver<Result<(), Error>>) {
+    /// A batch of this many records, and its answer. Those that are acknowledged though they were
+    /// given up are counted in `ghosts`.
+    pub(super) fn of(
+        records: usize,
+        ghosts: Arc<AtomicU64>,
+    ) -> (Arc<Self>, oneshot::Receiver<Result<(), Error>>) {
         let (answer, answered) = oneshot::channel();
         let outcome = Mutex::new(Outcome { failed: None, refused: Vec::new(), answer: Some(answer) });
-        let acknowledged = std::iter::repeat_with(AtomicBool::default).take(records).collect();
-        (Arc::new(Self { left: AtomicUsize::new(records), acknowledged, outcome }), answered)
+        let fates = std::iter::repeat_with(AtomicU8::default).take(records).collect();
+        (Arc::new(Self { left: AtomicUsize::new(records), fates, ghosts, outcome }), answered)
     }
 
     /// Takes note of a record's report.
@@ -69,8 +82,9 @@ impl Batch {
                 outcome.refused.push(nth);
             }
             outcome.failed = Some(error);
-        } else if let Some(acknowledged) = self.acknowledged.get(nth) {
-            acknowledged.store(true, Ordering::Release);
+        } else if self.fates.get(nth).map(|fate| fate.swap(ACKNOWLEDGED, Ordering::AcqRel)) == Some(GIVEN_UP)
+        {
+            self.ghosts.fetch_add(1, Ordering::Relaxed);
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
@@ -85,10 +99,14 @@ impl Batch {
 }
 
 impl Batch {
-    /// What is not acknowledged by now.
+    /// Gives up what is not acknowledged by now.
     pub(super) fn left(&self, error: Error) -> Left {
-        let is_left = |(nth, done): (usize, &AtomicBool)| (!done.load(Ordering::Acquire)).then_some(nth);
-        let places = self.acknowledged.iter().enumerate().filter_map(is_left).collect();
+        let gives_up = |fate: &AtomicU8| {
+            let was = fate.compare_exchange(AWAITED, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
+            was != Err(ACKNOWLEDGED)
+        };
+        let given_up = |(nth, fate): (usize, &AtomicU8)| gives_up(fate).then_some(nth);
+        let places = self.fates.iter().enumerate().filter_map(given_up).collect();
         let refused = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).refused.clone();
         Left { error, places, refused }
     }
@@ -351,13 +369,16 @@ mod tests {
 
     #[test]
     fn a_batch_is_answered_once_all_its_records_are_reported_on() {
-        let (batch, mut answered) = Batch::of(3);
+        let ghosts = Arc::<AtomicU64>::default();
+        let (batch, mut answered) = Batch::of(3, Arc::clone(&ghosts));
         batch.report(2, None);
         batch.report(1, Some(Error::Refused("it is too large".into())));
         assert!(answered.try_recv().is_err());
         let left = batch.left(Error::Full);
         assert_eq!((left.places, left.refused), (vec![0, 1], vec![1]), "as when nobody waits longer");
+        assert_eq!(ghosts.load(Ordering::Relaxed), 0);
         batch.report(0, None);
+        assert_eq!(ghosts.load(Ordering::Relaxed), 1, "it was given up, and stands in the stream");
         assert!(matches!(answered.try_recv().unwrap(), Err(Error::Refused(_))));
         assert_eq!(batch.left(Error::Full).places, [1]);
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ struct Inner {
     live: ArcSwap<Live>,
     /// Why nothing may be sent yet: no broker has answered well since the start, so topics may be missing.
     unmet: watch::Sender<Option<Error>>,
+    /// Events acknowledged though they were given up, since they were asked for last.
+    ghosts: Arc<AtomicU64>,
     renewing: tokio::sync::Mutex<()>,
     /// Told by the producer when it is broken or refused, and at the end.
     ailing: Arc<Notify>,
@@ -94,6 +97,7 @@ impl KafkaPublisher {
             topics: Topic::ALL.iter().map(|topic| topic_name(config, *topic)).collect(),
             live: ArcSwap::new(live),
             unmet: watch::Sender::new(Some(Error::Unreachable("kafka has not answered yet".into()))),
+            ghosts: Arc::default(),
             renewing: tokio::sync::Mutex::new(()),
             ailing: Arc::clone(&ailing),
         }));
@@ -140,7 +144,10 @@ impl KafkaPublisher {
         if records.is_empty() {
             return Ok(());
         }
-        let (batch, answered) = Batch::of(records.len());
+        // A heartbeat that comes late is nobody's second.
+        let is_event = records.iter().any(|record| record.topic != Topic::Receivers);
+        let ghosts = if is_event { Arc::clone(&self.0.ghosts) } else { Arc::default() };
+        let (batch, answered) = Batch::of(records.len(), ghosts);
         let offered = self.offer(records, &batch).await;
         failpoint::reach(Point::EventsOffered).await;
         let error = match offered {
@@ -172,6 +179,11 @@ impl KafkaPublisher {
             }
         }
         Ok(())
+    }
+
+    /// Events acknowledged though they were given up, since this was asked last.
+    pub(super) fn take_ghosts(&self) -> u64 {
+        self.0.ghosts.swap(0, Ordering::Relaxed)
     }
 
     /// Whether no broker is connected, as far as was heard lately.

@@ -192,6 +192,16 @@ impl Publisher {
         }
     }
 
+    /// Events the stream acknowledged after they had been given up, and spooled, sent again or refused:
+    /// those since this was asked last.
+    pub fn take_ghosts(&self) -> u64 {
+        match self {
+            Self::Embedded(_) => 0,
+            Self::Kafka(kafka) => kafka.take_ghosts(),
+            Self::Spooled(relay) => relay.take_ghosts(),
+        }
+    }
+
     /// What waits for the stream, if this publisher has a spool.
     pub fn spool(&self) -> Option<SpoolAccount> {
         match self {

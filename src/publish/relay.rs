@@ -91,6 +91,11 @@ impl Relay {
         self.0.kafka.met().await;
     }
 
+    /// Events Kafka acknowledged though they were given up, since this was asked last.
+    pub(super) fn take_ghosts(&self) -> u64 {
+        self.0.kafka.take_ghosts()
+    }
+
     /// Whether Kafka takes records, as far as was heard lately.
     pub(super) fn ready(&self) -> Result<(), String> {
         self.0.kafka.ready()?;

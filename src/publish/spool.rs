@@ -16,6 +16,11 @@ use super::{Error, Log};
 use crate::clock::Timestamp;
 use crate::event::{Record, Topic};
 
+/// How much is kept of what the stream will never take, in bytes; the oldest beyond are deleted, a
+/// segment at a time.
+const ASIDE_BYTES_MAX: u64 = 256 << 20;
+/// How long it is kept, by the events' own time.
+const ASIDE_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// The lanes' directories, in the order they are drained.
 const LANES: [&str; 2] = ["consent", "other"];
 
@@ -85,7 +90,8 @@ impl Spool {
     /// When the directory cannot be written, is in use, or was written by another version.
     pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, Error> {
         let lanes: Vec<_> = LANES.iter().map(|name| Lane::open(&dir.join(name))).collect::<Result<_, _>>()?;
-        let aside = Log::open(&dir.join("set_aside"), Duration::MAX, u64::MAX)?;
+        let aside = Log::open(&dir.join("set_aside"), ASIDE_FOR, ASIDE_BYTES_MAX)?;
+        aside.release(u64::MAX);
         let bytes = AtomicU64::new(lanes.iter().map(|lane| lane.log.bytes_from(lane.mark().position)).sum());
         let spool = Self { lanes, aside, bytes, bytes_max };
         match spool.events() {
@@ -375,6 +381,28 @@ mod tests {
         let spool = Spool::open(dir.path(), u64::MAX).unwrap();
         spool.append(receipts(3..5)).await.unwrap();
         assert_eq!((drained(&spool), spool.account().imbalance()), (vec!["3".to_owned(), "4".into()], 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_set_aside_is_let_go_of_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path(), u64::MAX).unwrap();
+        let first = dir.path().join("set_aside").join(format!("{:020}.log", 0));
+        let large = |days: u64| Record {
+            value: vec![b' '; 1 << 20].into(),
+            time: Timestamp::from_seconds(1).plus(Duration::from_secs(days * 86_400)),
+            ..record(Topic::Receipts, "x")
+        };
+        for _ in 0..9 {
+            spool.set_aside(&vec![large(0); 8]).await.unwrap();
+        }
+        spool.set_aside(&[large(29)]).await.unwrap();
+        spool.set_aside(&[large(30)]).await.unwrap();
+        assert!(first.exists());
+        for _ in 0..2 {
+            spool.set_aside(&[large(60)]).await.unwrap();
+        }
+        assert!(!first.exists());
     }
 
     #[test]

@@ -94,13 +94,11 @@ async fn a_connection_whose_secret_is_not_there_is_closed_and_the_others_are_not
 #[tokio::test]
 async fn a_port_that_is_taken_ends_with_64() {
     let setting = Setting::embedded();
-    let _taken = TcpListener::bind(("127.0.0.1", setting.receive)).unwrap();
-    sounder(&setting, "serve")
-        .ends()
-        .await
-        .with(64)
-        .saying("receive.listen")
-        .saying("choose another address");
+    for (port, key) in [(setting.receive, "receive.listen"), (setting.admin, "admin.listen")] {
+        let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let ended = sounder(&setting, "serve").ends().await.with(64);
+        ended.saying(key).saying(&port.to_string()).saying("choose another address");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What breaks, and what does not break with it: nothing acknowledged is lost or counted twice.
 
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{
+    RDKafkaApiKey, RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER as OUT_OF_ORDER,
+};
 use serde_json::json;
 use sounder::event::Topic;
 
@@ -145,4 +148,33 @@ async fn a_receiver_whose_kafka_is_away_says_so_and_comes_back_by_itself() {
     let metrics = daemon.get("/metrics").await.body;
     assert!(metrics.contains("sounder_spool_events 0"), "{metrics}");
     assert!(metrics.contains("sounder_publish_total{sink=\"spool\"}"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_producer_that_ends_for_good_is_replaced_and_costs_no_event() {
+    let kafka = MockCluster::new(1).unwrap();
+    let setting = Setting::on(Some(kafka.bootstrap_servers()), None);
+    for topic in Topic::ALL {
+        kafka.create_topic(&format!("{}{}", setting.shared.topic_prefix, topic.name()), 1, 1).unwrap();
+    }
+    let daemon = setting.serve_as("receive").await;
+    assert_eq!(daemon.takes(&cm("1", Fate::Delivered)).await.status, 200);
+    // An idempotent producer that is told so takes its sequence for lost, for good.
+    kafka.request_errors(RDKafkaApiKey::Produce, &[OUT_OF_ORDER]);
+    assert_eq!(daemon.takes(&cm("2", Fate::Delivered)).await.status, 200);
+    eventually("another producer takes its place", async || {
+        daemon.stderr().contains("the producer will never send again").then_some(())
+    })
+    .await;
+    let published = |ledger: &serde_json::Value| ledger["events"]["durable"]["kafka"].as_u64();
+    let before = published(&daemon.read("/api/v1/ledger").await);
+    eventually("kafka itself takes webhooks again", async || {
+        assert_eq!(daemon.takes(&cm("3", Fate::Delivered)).await.status, 200);
+        (published(&daemon.read("/api/v1/ledger").await) > before).then_some(())
+    })
+    .await;
+    trouble(&daemon, "spool", |said| said.is_none()).await;
+    let ledger = daemon.read("/api/v1/ledger").await;
+    assert_eq!((&ledger["balanced"], &ledger["spool"]["corrupt"]), (&json!(true), &json!(0)), "{ledger}");
+    daemon.terminate().await.with(0);
 }

@@ -173,6 +173,9 @@ async fn what_kafka_takes_after_it_was_spooled_is_counted_once() {
     })
     .await;
     daemon.counts(CM_NUMBER, 2, 0).await;
+    let metrics = daemon.get("/metrics").await.body;
+    let ghosts = metrics.lines().find_map(|line| line.strip_prefix("sounder_ghosts_total "));
+    assert!(ghosts.is_some_and(|ghosts| ghosts.parse::<u64>().is_ok_and(|ghosts| ghosts > 0)), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 use std::fs;
+use std::sync::Arc;
 
 use reqwest::{Client, Identity, Method};
+use tokio_rustls::{TlsConnector, rustls};
 
 use crate::harness::{Setting, eventually};
 
@@ -83,5 +85,33 @@ async fn a_handshake_that_never_ends_is_cut_off() {
     let read = tokio::io::AsyncReadExt::read(&mut silent, &mut byte);
     let closed = tokio::time::timeout(std::time::Duration::from_secs(30), read).await.unwrap();
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    daemon.terminate().await.with(0);
+}
+
+/// What a handshake comes to for a client that offers these protocols and believes no certificate.
+async fn offering(port: u16, protocols: &[&str]) -> String {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.unwrap().with_root_certificates(rustls::RootCertStore::empty());
+    let mut client = client.with_no_client_auth();
+    client.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn whoever_speaks_http_2_alone_is_told_so_in_the_handshake() {
+    let [cert, key] = ["pem", "key"].map(|kind| format!("{FOLDER}/server.{kind}"));
+    let setting = Setting::embedded().with(&format!("[receive.tls]\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    let daemon = setting.serve().await;
+    // RFC 7301 §3.2: the answer to a client none of whose protocols the server speaks.
+    let refused = offering(setting.receive, &["h2"]).await;
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+    // These come as far as the certificate.
+    for protocols in [&["h2", "http/1.1"][..], &["http/1.1"], &[]] {
+        let reached = offering(setting.receive, protocols).await;
+        assert!(reached.contains("UnknownIssuer"), "{protocols:?}: {reached}");
+    }
     daemon.terminate().await.with(0);
 }
