@@ -68,8 +68,10 @@ fn sums(cells: &Cells, first: u32) -> Sums {
     let mut sums = Sums::new();
     for (_, cell) in cells.iter() {
         let hours = cell.buckets().filter(|(bucket, _)| matches!(bucket, Bucket::Hour(at) if *at >= first));
-        for (counter, count) in hours.flat_map(|(_, counters)| counters.iter()) {
-            *sums.entry((cell.key.clone(), counter)).or_default() += count;
+        for (_, counters) in hours {
+            for (counter, count) in counters.iter() {
+                *sums.entry((cell.key.clone(), counter)).or_default() += count;
+            }
         }
     }
     sums

@@ -167,7 +167,7 @@ fn sum(parts: &[Part]) -> Cells {
         sums.register(&cell.key);
         for (bucket, counters) in cell.buckets() {
             let mut sum = sums.get(id, bucket);
-            sum.merge(counters);
+            sum.merge(&counters);
             sums.set(id, bucket, sum);
         }
     }

@@ -8,6 +8,7 @@ mod account;
 mod cell;
 mod consent;
 mod counter;
+mod run;
 mod roll;
 mod route;
 mod window;

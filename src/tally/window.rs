@@ -11,6 +11,7 @@ use super::cell::{CellId, CellKey};
 use super::counter::Counter;
 use super::message::Contribution;
 use super::roll::Rolls;
+use super::run::Run;
 
 /// How long a minute is kept.
 pub const MINUTES_KEPT: Duration = Duration::from_secs(25 * 3600);
@@ -82,8 +83,8 @@ impl Counters {
 pub struct Cell {
     /// What is counted in it.
     pub key: CellKey,
-    minutes: BTreeMap<u32, Counters>,
-    hours: BTreeMap<u32, Counters>,
+    minutes: Run,
+    hours: Run,
 }
 
 /// Every cell: the state's counts, or a mirror of them; and what is counted beside the cells.
@@ -111,8 +112,8 @@ impl Cells {
         let id = key.id();
         self.cells.entry(id).or_insert_with(|| Cell {
             key: key.clone(),
-            minutes: BTreeMap::new(),
-            hours: BTreeMap::new(),
+            minutes: Run::default(),
+            hours: Run::default(),
         });
         id
     }
@@ -122,35 +123,25 @@ impl Cells {
     pub fn count(&mut self, message: Contribution, change: i64, clock: Timestamp) {
         let Some(cell) = self.cells.get_mut(&message.cell) else { return };
         for bucket in buckets_of(message.minute, clock) {
-            let (map, at) = cell.map(bucket);
-            let counters = map.entry(at).or_default();
-            counters.add(message.counter, change);
-            if counters.is_empty() {
-                map.remove(&at);
-            }
+            let (run, at) = cell.run(bucket);
+            run.add(at, message.counter, change);
         }
     }
 
     /// Sets a bucket to what the store holds.
     pub fn set(&mut self, cell: CellId, bucket: Bucket, counters: Counters) {
         let Some(cell) = self.cells.get_mut(&cell) else { return };
-        let (map, at) = cell.map(bucket);
-        if counters.is_empty() {
-            map.remove(&at);
-        } else {
-            map.insert(at, counters);
-        }
+        let (run, at) = cell.run(bucket);
+        run.set(at, &counters);
     }
 
     /// What a bucket holds.
     pub fn get(&self, cell: CellId, bucket: Bucket) -> Counters {
         let Some(cell) = self.cells.get(&cell) else { return Counters::default() };
         match bucket {
-            Bucket::Minute(at) => cell.minutes.get(&at),
-            Bucket::Hour(at) => cell.hours.get(&at),
+            Bucket::Minute(at) => cell.minutes.get(at),
+            Bucket::Hour(at) => cell.hours.get(at),
         }
-        .copied()
-        .unwrap_or_default()
     }
 
     /// Notes when connections' last receipts were received.
@@ -164,8 +155,8 @@ impl Cells {
     /// Drops the buckets whose time is over.
     pub fn expire(&mut self, clock: Timestamp) {
         for cell in self.cells.values_mut() {
-            drop_before(&mut cell.minutes, oldest_minute(clock));
-            drop_before(&mut cell.hours, oldest_hour(clock));
+            cell.minutes.drop_before(oldest_minute(clock));
+            cell.hours.drop_before(oldest_hour(clock));
         }
         self.rolls.expire(clock);
     }
@@ -197,7 +188,7 @@ impl Cells {
 }
 
 impl Cell {
-    fn map(&mut self, bucket: Bucket) -> (&mut BTreeMap<u32, Counters>, u32) {
+    fn run(&mut self, bucket: Bucket) -> (&mut Run, u32) {
         match bucket {
             Bucket::Minute(at) => (&mut self.minutes, at),
             Bucket::Hour(at) => (&mut self.hours, at),
@@ -213,41 +204,34 @@ impl Cell {
         // Minutes are complete from here on; before, only whole hours are.
         let complete = if from < oldest { oldest.div_ceil(60) * 60 } else { from };
         let split = from.max(complete.min(to + 1));
-        for counters in self.minutes.range(split..to.saturating_add(1).max(split)).map(|(_, c)| c) {
-            sum.merge(counters);
-        }
+        self.minutes.sum(split..to.saturating_add(1), &mut sum);
         if from < split {
-            let hours = from.div_ceil(60)..split / 60;
-            for counters in self.hours.range(hours.start..hours.end.max(hours.start)).map(|(_, c)| c) {
-                sum.merge(counters);
-            }
+            self.hours.sum(from.div_ceil(60)..split / 60, &mut sum);
         }
         sum
     }
 
     /// Messages of one hour's cohorts.
     pub fn hour(&self, hour: u32) -> Counters {
-        self.hours.get(&hour).copied().unwrap_or_default()
+        self.hours.get(hour)
     }
 
     /// The oldest hour in which anything is counted.
     pub fn oldest_hour(&self) -> Option<u32> {
-        self.hours.first_key_value().map(|(hour, _)| *hour)
+        self.hours.first()
     }
 
     /// Messages of every cohort that is kept.
     pub fn totals(&self) -> Counters {
         let mut sum = Counters::default();
-        for counters in self.hours.values() {
-            sum.merge(counters);
-        }
+        self.hours.sum(0..u32::MAX, &mut sum);
         sum
     }
 
     /// The buckets that hold something, in order: minutes, then hours.
-    pub fn buckets(&self) -> impl Iterator<Item = (Bucket, &Counters)> {
-        let minutes = self.minutes.iter().map(|(at, c)| (Bucket::Minute(*at), c));
-        minutes.chain(self.hours.iter().map(|(at, c)| (Bucket::Hour(*at), c))).filter(|(_, c)| !c.is_empty())
+    pub fn buckets(&self) -> impl Iterator<Item = (Bucket, Counters)> {
+        let minutes = self.minutes.iter().map(|(at, counters)| (Bucket::Minute(at), counters));
+        minutes.chain(self.hours.iter().map(|(at, counters)| (Bucket::Hour(at), counters)))
     }
 }
 
@@ -263,13 +247,6 @@ impl Bucket {
             Self::Minute(at) => at >= oldest_minute(clock),
             Self::Hour(at) => at >= oldest_hour(clock),
         }
-    }
-}
-
-/// Most cells have nothing to drop most of the time: a look at the first bucket says so.
-fn drop_before(buckets: &mut BTreeMap<u32, Counters>, oldest: u32) {
-    if buckets.first_key_value().is_some_and(|(at, _)| *at < oldest) {
-        *buckets = buckets.split_off(&oldest);
     }
 }
 

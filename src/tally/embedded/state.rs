@@ -284,7 +284,7 @@ impl State {
         let behind = usize::try_from(self.log.seen.saturating_sub(seen)).unwrap_or(usize::MAX);
         if born != self.log.born || behind > self.log.entries.len() {
             let all = |(id, cell): (CellId, &Cell)| {
-                cell.buckets().map(|(bucket, counters)| (id, bucket, *counters)).collect::<Vec<_>>()
+                cell.buckets().map(|(bucket, counters)| (id, bucket, counters)).collect::<Vec<_>>()
             };
             return Delta {
                 whole: true,
