@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Error;
 use crate::clock::Timestamp;
@@ -28,12 +29,29 @@ pub(super) struct Segment {
     pub(super) since: Option<Timestamp>,
 }
 
+/// How often a lock that is held is looked at again, and how long after each time.
+const LOCK_LOOKS: u32 = 20;
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(25);
+
 /// A locked directory of segments.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
     /// Held, never read: the lock goes with it.
     _lock: File,
+}
+
+/// Tries a lock again for half a second: a process that is just ending may still hold it, or a child of
+/// this one that has not become another program yet.
+#[expect(clippy::disallowed_methods, reason = "at the start, where the directory is in use")]
+fn patiently(mut lock: impl FnMut() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_LOOKS {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_LOOK_EVERY),
+            done => return done,
+        }
+    }
+    lock()
 }
 
 impl Directory {
@@ -52,7 +70,7 @@ impl Directory {
             .write(true)
             .open(path.join("lock"))
             .map_err(failed)?;
-        match lock.try_lock() {
+        match patiently(|| lock.try_lock()) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Error::Unusable(format!(
                 "{} is in use by another process; stop it, or give this one its own `stream.dir`",
