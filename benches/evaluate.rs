@@ -19,6 +19,10 @@ use sounder::health::{Case, Orders, decide, report};
 use sounder::registry::Registry;
 use sounder::tally::{Bucket, CellKey, Cells, Counter, Counters};
 
+/// The daemon's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Some day; minutes and hours before it are filled.
 const NOW: Timestamp = Timestamp::from_seconds(60 * 29_000_000);
 const MINUTES: u32 = 60;

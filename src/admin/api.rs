@@ -13,7 +13,7 @@ use super::{Observer, Shared, account};
 use crate::event::{ListId, Number, Provider};
 use crate::health::{Case, Report, report};
 use crate::ledger::Sink;
-use crate::tally::Table;
+use crate::tally::{Cells, Table};
 
 pub(super) type Answer = Result<Response, Problem>;
 
@@ -27,10 +27,11 @@ pub(super) fn observer(view: &Shared) -> Result<&Observer, Problem> {
 pub(super) async fn report_now(view: &Shared) -> Result<Report, Problem> {
     let observer = observer(view)?;
     observer.store.refresh(&observer.mirror).await?;
-    let registry = view.rails.registry.load_full();
-    let now = view.rails.clock.now();
-    let mut made = observer.mirror.read(|cells| report(cells, &registry, &registry.health, now));
-    made.held = observer.progress.last().held(registry.health.lag_max, now);
+    let (registry, now) = (view.rails.registry.load_full(), view.rails.clock.now());
+    let lag_max = registry.health.lag_max;
+    let make = move |cells: &Cells| report(cells, &registry, &registry.health, now);
+    let mut made = observer.mirror.study(make).await?;
+    made.held = observer.progress.last().held(lag_max, now);
     let standings = observer.store.load(Table::Standings).await?;
     let read = |bytes: &Bytes| serde_json::from_slice::<Case>(bytes).ok();
     made.stand(

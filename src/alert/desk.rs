@@ -5,6 +5,7 @@
 //! observer that takes over opens a desk of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::documents::{Documents, delete, put, read};
@@ -19,7 +20,7 @@ use crate::health::{
     self, Band, Case, Change, Kind, Orders, Report, Scope, Silence, Transition, decide, report,
 };
 use crate::registry::Registry;
-use crate::tally::{Error, HOURS_KEPT, Mirror, Put, Store, Table};
+use crate::tally::{Error, HOURS_KEPT, Mirror, Put, Store, Table, apart};
 
 /// A card whose band has not changed is edited no more often than this.
 const EDIT_EVERY: Duration = Duration::from_secs(300);
@@ -28,7 +29,8 @@ const EDIT_EVERY: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Desk<D = Store> {
     documents: D,
-    cases: BTreeMap<String, Case>,
+    /// Shared with whoever is deciding.
+    cases: Arc<BTreeMap<String, Case>>,
     incidents: BTreeMap<String, Incident>,
     held: Option<String>,
     resumed: bool,
@@ -76,7 +78,7 @@ impl<D: Documents> Desk<D> {
     /// # Errors
     /// When the store cannot be read.
     pub async fn open(documents: D) -> Result<Self, Error> {
-        let cases = load(&documents, Table::Standings).await?;
+        let cases = Arc::new(load(&documents, Table::Standings).await?);
         let incidents = load(&documents, Table::Incidents).await?;
         Ok(Self { documents, cases, incidents, held: None, resumed: false, state: loss::Standing::default() })
     }
@@ -110,21 +112,21 @@ impl<D: Documents> Desk<D> {
     /// When the store does not take it; then nothing has changed, here or there.
     pub async fn evaluate(
         &mut self,
-        mirror: &Mirror,
-        registry: &Registry,
-        settings: &Health,
+        mirror: &Arc<Mirror>,
+        registry: &Arc<Registry>,
         now: Timestamp,
     ) -> Result<Evaluation, Error> {
-        let found = mirror.read(|cells| report(cells, registry, settings, now));
-        self.decide(found, registry, settings, now).await
+        let of = Arc::clone(registry);
+        let found = mirror.study(move |cells| report(cells, &of, &of.health, now)).await?;
+        self.decide(found, registry, Arc::new(registry.health.clone()), now).await
     }
 
     /// The same, from a report.
     async fn decide(
         &mut self,
-        found: Report,
+        mut found: Report,
         registry: &Registry,
-        settings: &Health,
+        settings: Arc<Health>,
         now: Timestamp,
     ) -> Result<Evaluation, Error> {
         let mut draft = Draft::default();
@@ -135,10 +137,16 @@ impl<D: Documents> Desk<D> {
             self.fetch_posted(&mut draft).await?;
             self.fetch_acknowledged(&mut draft).await?;
             if self.resumed {
-                self.cases.values_mut().for_each(Case::resume);
+                Arc::make_mut(&mut self.cases).values_mut().for_each(Case::resume);
             }
             let orders = self.orders(&draft).await?;
-            let decision = decide(&found, settings, &self.cases, &orders, now);
+            let cases = Arc::clone(&self.cases);
+            let (seen, decision) = apart(move || {
+                let decision = decide(&found, &settings, &cases, &orders, now);
+                (found, decision)
+            })
+            .await?;
+            found = seen;
             draft.cases = decision.cases;
             for step in decision.steps {
                 self.step(step, &Scene { report: &found, registry, now }, &mut draft);
@@ -296,8 +304,9 @@ impl<D: Documents> Desk<D> {
         if !puts.is_empty() {
             self.documents.save(puts).await?;
         }
-        self.cases.append(&mut draft.cases);
-        self.cases.retain(|name, _| !draft.gone.contains(name));
+        let cases = Arc::make_mut(&mut self.cases);
+        cases.append(&mut draft.cases);
+        cases.retain(|name, _| !draft.gone.contains(name));
         self.incidents.append(&mut draft.incidents);
         self.incidents.retain(|id, _| !old.contains(id));
         Ok(())
@@ -352,7 +361,7 @@ mod tests {
 
     async fn look(desk: &mut Desk<Memory>, story: &mut Story) -> Result<Evaluation, Error> {
         story.now = story.now.plus(MINUTE);
-        desk.decide(story.report(), &story.registry, &story.settings, story.now).await
+        desk.decide(story.report(), &story.registry, Arc::new(story.settings.clone()), story.now).await
     }
 
     /// Evaluations until a number takes a step.

@@ -1,6 +1,8 @@
 //! A provider's numbers together: whether the provider itself is sick, which of its numbers are worse
 //! than that explains, and when several open at once. Pure.
 
+use std::sync::Arc;
+
 use super::band::Band;
 use super::early::{Early, Span, odds};
 use super::rate::Tally;
@@ -36,11 +38,11 @@ pub(super) fn is_at_work(leg: &Leg) -> bool {
 pub(super) fn without_the_worst(view: &View, legs: &[OnLeg<'_>], settings: &Health) -> View {
     let mut failing: Vec<_> = legs.iter().map(|(_, leg)| (failures(&leg.view), leg)).collect();
     failing.sort_by_key(|(failures, _)| std::cmp::Reverse(*failures));
-    let mut sums = view.sums.clone();
+    let mut sums = Sums::clone(&view.sums);
     for (_, leg) in failing.iter().take(legs.len().div_ceil(LEFT_OUT_OF)) {
         sums.subtract(&leg.view.sums);
     }
-    View::new(sums, settings)
+    View::new(Arc::new(sums), settings)
 }
 
 /// Messages that have failed within the hour, as far as is known.
@@ -73,10 +75,10 @@ pub(super) fn blamed(number: &NumberView) -> Option<Provider> {
 
 /// What is left of a number without its legs on sick providers.
 pub(super) fn rest(number: &NumberView, sick: impl Fn(Provider) -> bool, settings: &Health) -> View {
-    let mut sums = Box::<Sums>::default();
+    let mut sums = Sums::default();
     let well = number.legs.iter().filter(|leg| !leg.provider.is_some_and(&sick));
     well.for_each(|leg| sums.merge(&leg.view.sums));
-    View::new(sums, settings)
+    View::new(Arc::new(sums), settings)
 }
 
 /// Whether so many of a provider's numbers at work, opening or just opened, are one story.

@@ -1,6 +1,7 @@
 //! Cells and the registry → a view of everything, at one moment. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -135,26 +136,26 @@ fn notices(cells: &Cells) -> Vec<Notice> {
 struct Gathered {
     numbers: BTreeMap<Number, OfNumber>,
     lists: BTreeMap<ListId, OfList>,
-    providers: BTreeMap<Provider, Box<Sums>>,
+    providers: BTreeMap<Provider, Arc<Sums>>,
     connections: BTreeMap<ConnectionId, OfConnection>,
 }
 
 #[derive(Default)]
 struct OfNumber {
-    legs: BTreeMap<ConnectionId, Box<Sums>>,
+    legs: BTreeMap<ConnectionId, Arc<Sums>>,
     lists: BTreeSet<ListId>,
 }
 
 #[derive(Default)]
 struct OfList {
-    sums: Box<Sums>,
+    sums: Arc<Sums>,
     numbers: BTreeSet<Number>,
 }
 
 #[derive(Default)]
 struct OfConnection {
-    sums: Box<Sums>,
-    unattributed: Box<Sums>,
+    sums: Arc<Sums>,
+    unattributed: Arc<Sums>,
 }
 
 impl Gathered {
@@ -182,21 +183,25 @@ impl Gathered {
     /// Adds one cell to everything it is part of.
     fn add(&mut self, key: &crate::tally::CellKey, provider: Option<Provider>, sums: &Sums) {
         let connection = self.connections.entry(key.connection.clone()).or_default();
-        connection.sums.merge(sums);
+        Arc::make_mut(&mut connection.sums).merge(sums);
         if let Some(provider) = provider {
-            self.providers.entry(provider).or_default().merge(sums);
+            Arc::make_mut(self.providers.entry(provider).or_default()).merge(sums);
         }
         match &key.number {
             Some(number) => {
                 let of_number = self.numbers.entry(number.clone()).or_default();
-                of_number.legs.entry(key.connection.clone()).or_default().merge(sums);
+                of_number
+                    .legs
+                    .entry(key.connection.clone())
+                    .and_modify(|leg| Arc::make_mut(leg).merge(sums))
+                    .or_insert_with(|| Arc::new(sums.clone()));
                 of_number.lists.extend(key.list.clone());
             }
-            None => connection.unattributed.merge(sums),
+            None => Arc::make_mut(&mut connection.unattributed).merge(sums),
         }
         if let Some(list) = &key.list {
             let of_list = self.lists.entry(list.clone()).or_default();
-            of_list.sums.merge(sums);
+            Arc::make_mut(&mut of_list.sums).merge(sums);
             of_list.numbers.extend(key.number.clone());
         }
     }
@@ -214,8 +219,7 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     fn number(&self, number: Number, gathered: OfNumber) -> NumberView {
-        let mut sums = Box::<Sums>::default();
-        gathered.legs.values().for_each(|leg| sums.merge(leg));
+        let sums = together(gathered.legs.values());
         let legs = gathered.legs.into_iter().map(|(connection, sums)| Leg {
             provider: self.registry.provider_of(&connection),
             connection,
@@ -262,7 +266,7 @@ impl Frame<'_> {
         }
     }
 
-    fn provider(&self, provider: Provider, sums: Box<Sums>) -> ProviderView {
+    fn provider(&self, provider: Provider, sums: Arc<Sums>) -> ProviderView {
         let thresholds = self.settings.thresholds_of(None, Some(provider));
         let settle = Settle::of(&sums, provider, self.settings);
         ProviderView { settle, provider, view: self.view(sums).within(&thresholds, self.settings) }
@@ -288,9 +292,16 @@ impl Frame<'_> {
         (OptOuts::of(rolls, subjects, sums, self.now), Complaints::of(rolls, subjects, sums, self.now))
     }
 
-    fn view(&self, sums: Box<Sums>) -> View {
+    fn view(&self, sums: Arc<Sums>) -> View {
         View::new(sums, self.settings)
     }
+}
+
+/// The sums of a number with these legs; those of an only leg are the same.
+fn together<'a>(mut legs: impl Iterator<Item = &'a Arc<Sums>>) -> Arc<Sums> {
+    let mut sums = legs.next().cloned().unwrap_or_default();
+    legs.for_each(|leg| Arc::make_mut(&mut sums).merge(leg));
+    sums
 }
 
 /// Whether everything there is was sent within the last day.

@@ -9,7 +9,7 @@ use super::band::Band;
 use super::coverage::Coverage;
 use super::delay::Delays;
 use super::early::odds;
-use super::rate::{Counts, share};
+use super::rate::share;
 use super::scope::Kind;
 use super::signal::Signal;
 use super::sums::{Sums, Window};
@@ -95,6 +95,9 @@ impl Graded {
             () if surely(watch) => Band::Watch,
             () => Band::Healthy,
         };
+        if band == Band::Unknown {
+            return Signal { kind, band, sentence: String::new() };
+        }
         let limit = percent(if band == Band::Critical { critical } else { watch });
         let sentence = format!(
             "{hits} of {of} ({} %) {what} over {}; {limit} % is the limit.",
@@ -107,10 +110,9 @@ impl Graded {
 
 /// The share that carriers filter, by itself and against the week's.
 fn carrier_filtered(sums: &Sums, settings: &Health) -> Signal {
-    let filtered =
-        |counts: &Counts| counts.failures.get(&FailureClass::CarrierFiltered).copied().unwrap_or(0);
-    let (hour, week) = (sums.window(Window::Hour), sums.window(Window::Week));
-    let (hits, of) = (filtered(&hour), hour.judged());
+    let filtered = |window: Window| sums.windows[window as usize].failed(FailureClass::CarrierFiltered);
+    let judged = |window| sums.tally(window).judged();
+    let (hits, of) = (filtered(Window::Hour), judged(Window::Hour));
     let level = Graded {
         kind: Kind::CarrierFiltered,
         hits,
@@ -121,8 +123,8 @@ fn carrier_filtered(sums: &Sums, settings: &Health) -> Signal {
         what: "were filtered by carriers",
     };
     let signal = level.judged(settings);
-    let before = week.judged().saturating_sub(of);
-    let usual = share(filtered(&week).saturating_sub(hits), before);
+    let before = judged(Window::Week).saturating_sub(of);
+    let usual = share(filtered(Window::Week).saturating_sub(hits), before);
     // Twice next to nothing is next to nothing: half the limit is asked for as well.
     let double = (2.0 * usual).max(settings.carrier_filtered.watch / 2.0);
     let doubled = before >= MANY && of >= SOME && odds(hits, of, 1.0 - double) >= settings.odds;
@@ -139,12 +141,12 @@ fn carrier_filtered(sums: &Sums, settings: &Health) -> Signal {
 
 /// The share of a list's contacts that do not exist or cannot be reached.
 fn bad_contacts(sums: &Sums, settings: &Health) -> Signal {
-    let day = sums.window(Window::Day);
+    let day = &sums.windows[Window::Day as usize];
     let bad = [FailureClass::InvalidRecipient, FailureClass::Unreachable];
     Graded {
         kind: Kind::BadContacts,
-        hits: bad.iter().filter_map(|class| day.failures.get(class)).sum(),
-        of: day.judged(),
+        hits: bad.iter().map(|class| day.failed(*class)).sum(),
+        of: sums.tally(Window::Day).judged(),
         limits: settings.bad_contacts.shares(),
         least: MANY,
         window: Window::Day,
@@ -156,11 +158,15 @@ fn bad_contacts(sums: &Sums, settings: &Health) -> Signal {
 /// The share without a final receipt, against what is usual on the route: some never report.
 fn unreported(sums: &Sums, settings: &Health) -> Signal {
     let kind = Kind::Unreported;
-    let (hour, week) = (sums.window(Window::Hour), sums.window(Window::Week));
-    let quarter = sums.window(Window::Quarter);
+    let unknown = Signal { kind, band: Band::Unknown, sentence: String::new() };
+    let hour = sums.window(Window::Hour);
+    if hour.matured < MANY {
+        return unknown;
+    }
+    let (week, quarter) = (sums.window(Window::Week), sums.window(Window::Quarter));
     let before = week.matured.saturating_sub(hour.matured);
-    if hour.matured < MANY || before < MANY {
-        return Signal { kind, band: Band::Unknown, sentence: String::new() };
+    if before < MANY {
+        return unknown;
     }
     let usual = share(week.unreported.saturating_sub(hour.unreported), before);
     let [watch, critical] = settings.unreported.shares();

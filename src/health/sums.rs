@@ -114,15 +114,20 @@ impl Sums {
         let newest = now.minus(settle).minute();
         let first = |window: Window| first_minute(now.minus(settle).minus(window.span()));
         let mut sums = Self { totals: cell.totals(), ..Self::default() };
+        // The longest first, from one end to the other: what is looked for afterwards is at hand then.
+        let week = cell.sum(first(Window::Week)..=newest, now);
+        sums.windows[Window::Week as usize] = week;
+        // Both are the same minutes, and whole hours before those.
+        let hour = |window| first(window).div_ceil(60);
+        let mut month = cell.hours(hour(Window::Month)..hour(Window::Week));
+        month.merge(&week);
+        sums.windows[Window::Month as usize] = month;
         // Each window up to a day holds the one before, so every minute is visited once.
         let (mut sum, mut end) = (Counters::default(), newest);
         for window in [Window::Quarter, Window::Hour, Window::SixHours, Window::Day] {
             sum.merge(&cell.sum(first(window)..=end, now));
             end = first(window).saturating_sub(1);
             sums.windows[window as usize] = sum;
-        }
-        for window in [Window::Week, Window::Month] {
-            sums.windows[window as usize] = cell.sum(first(window)..=newest, now);
         }
         // A provider's clock may run ahead of this one, by a zone at worst.
         let latest = now.minute() + 24 * 60;

@@ -3,6 +3,7 @@
 //! The JSON is the one `interface.md` calls health: rates are shares of one with four decimals.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -20,8 +21,8 @@ use crate::tally::{Counter, Counters};
 /// What can be said of any sum of cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// What was counted: a kilobyte, and boxed, because views are moved about by the thousand.
-    pub sums: Box<Sums>,
+    /// What was counted: two kilobytes, which a number shares with its only leg.
+    pub sums: Arc<Sums>,
     /// The band of the point rate.
     pub band: Band,
     /// The window that is judged on; none when no window holds enough.
@@ -30,7 +31,7 @@ pub struct View {
 
 impl View {
     /// Judges sums on their elastic window.
-    pub fn new(sums: Box<Sums>, settings: &Health) -> Self {
+    pub fn new(sums: Arc<Sums>, settings: &Health) -> Self {
         let mut view = Self { band: Band::Unknown, judged_on: None, sums };
         view.rejudge(settings);
         view

@@ -156,7 +156,7 @@ impl Watch {
         let (lost, is_rebuilding) = (reading.lost.clone(), reading.rebuilding.is_some());
         lead.desk.hear_of_state(StateStanding { lost, is_rebuilding });
         self.store.refresh(&self.mirror).await?;
-        let evaluation = lead.desk.evaluate(&self.mirror, &registry, &registry.health, now).await?;
+        let evaluation = lead.desk.evaluate(&self.mirror, &registry, now).await?;
         lead.wake.notify_one();
         self.count(&evaluation);
         self.metrics.evaluation_duration.observe(self.clock.ticks().saturating_sub(started).as_secs_f64());

@@ -5,7 +5,7 @@
 //! while it keeps readers out.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -15,6 +15,7 @@ use crate::event::ConnectionId;
 use super::cell::{CellId, CellKey};
 use super::roll::{RollCopy, RollKey};
 use super::window::{Bucket, Cells, Counters};
+use super::{Error, apart};
 
 /// A mirror of the cells in memory, brought up to date by [`Store::refresh`](super::Store::refresh).
 #[derive(Debug, Default)]
@@ -66,6 +67,20 @@ impl Mirror {
     /// Reads the cells as they were at the last refresh.
     pub fn read<T>(&self, look: impl FnOnce(&Cells) -> T) -> T {
         look(&self.cells.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for whoever takes time over it: on a thread of its own, and with nobody refreshing
+    /// meanwhile, so that nobody waits for it who has other things to do.
+    ///
+    /// # Errors
+    /// When the runtime is ending.
+    pub async fn study<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Cells) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let _nobody_else = self.following.lock().await;
+        let mirror = Arc::clone(self);
+        apart(move || mirror.read(look)).await
     }
 
     /// True when the share of this slot knows the cell.
@@ -172,4 +187,41 @@ fn sum(parts: &[Part]) -> Cells {
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::tally::{Apply, Store};
+
+    #[tokio::test]
+    async fn what_is_being_counted_does_not_wait_for_whoever_studies_the_cells() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, mirror) = (Store::embedded(dir.path()).unwrap(), Arc::new(Mirror::default()));
+        let ((begin, begun), (end, ended)) = (tokio::sync::oneshot::channel(), mpsc::channel::<()>());
+        let studied = Arc::clone(&mirror);
+        let study = tokio::spawn(async move {
+            let look = move |cells: &Cells| {
+                begin.send(()).unwrap();
+                ended.recv().unwrap();
+                cells.len()
+            };
+            studied.study(look).await
+        });
+        begun.await.unwrap();
+        store.apply(&Apply::default()).await.unwrap();
+        // Who refreshes waits, and holds no thread up by it.
+        let refreshed = store.refresh(&mirror);
+        tokio::pin!(refreshed);
+        tokio::select! {
+            biased;
+            _ = &mut refreshed => panic!("the cells changed under somebody's eyes"),
+            () = tokio::task::yield_now() => {}
+        }
+        end.send(()).unwrap();
+        assert_eq!(study.await.unwrap().unwrap(), 0);
+        refreshed.await.unwrap();
+    }
 }

@@ -169,6 +169,18 @@ pub enum Error {
     Fenced,
 }
 
+/// Does what takes its time on a thread of its own. A panic goes on here.
+///
+/// # Errors
+/// When the runtime is ending.
+pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Error::Unusable(error.to_string()),
+    })
+}
+
 impl Store {
     /// Opens the state in a directory, or creates it. What is damaged there is moved aside, with a
     /// warning; the stream then fills the new one.

@@ -1,7 +1,7 @@
 //! Cells' counts over time: minute buckets for 25 h, hour buckets for 31 d, and sums of them. Pure.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -211,6 +211,13 @@ impl Cell {
         sum
     }
 
+    /// Messages of the cohorts in these hours.
+    pub fn hours(&self, hours: Range<u32>) -> Counters {
+        let mut sum = Counters::default();
+        self.hours.sum(hours, &mut sum);
+        sum
+    }
+
     /// Messages of one hour's cohorts.
     pub fn hour(&self, hour: u32) -> Counters {
         self.hours.get(hour)
@@ -223,9 +230,7 @@ impl Cell {
 
     /// Messages of every cohort that is kept.
     pub fn totals(&self) -> Counters {
-        let mut sum = Counters::default();
-        self.hours.sum(0..u32::MAX, &mut sum);
-        sum
+        self.hours(0..u32::MAX)
     }
 
     /// The buckets that hold something, in order: minutes, then hours.

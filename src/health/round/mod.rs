@@ -305,16 +305,17 @@ impl<'a> Round<'a> {
 
     /// Takes the step, if it is one, and keeps where the scope stands now.
     fn finish(&mut self, scope: Scope, mut case: Case, view: &View, evidence: Option<Evidence>) {
-        let before = self.before.get(&scope.key()).cloned().unwrap_or_default();
+        let (all, none) = (self.before, Case::default());
+        let before = all.get(&scope.key()).unwrap_or(&none);
         let step = match before.is_open() || case.is_open() {
             true => {
                 let now = || Evidence::new(Rule::Signal, view.window(), view.counts(), self.now);
-                let calls = self.calls(&scope, &before);
-                case.step(&before, evidence.unwrap_or_else(now), self.settings, calls)
+                let calls = self.calls(&scope, before);
+                case.step(before, evidence.unwrap_or_else(now), self.settings, calls)
             }
             false => None,
         };
-        self.keep(scope, case, &before, step);
+        self.keep(scope, case, before, step);
     }
 
     fn keep(&mut self, scope: Scope, case: Case, before: &Case, step: Option<Transition>) {

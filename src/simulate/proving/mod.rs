@@ -16,6 +16,8 @@ pub use table::{Row, SEED, table};
 pub use traffic::{Burst, Failures, Fall, Receipts, Shape, Traffic};
 pub use world::{Call, Seen, Trouble, World};
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::config::{Health, NumberKind, NumberStatus};
 use crate::event::Number;
@@ -65,10 +67,10 @@ fn live(plan: &Plan, index: u32) -> Watcher {
     let mut number = view(index);
     let mut standing = Standing::default();
     for minute in START..end {
-        ring.advance(minute, &mut number.view.sums);
+        ring.advance(minute, Arc::make_mut(&mut number.view.sums));
         source.send(minute);
         for (cohort, counter) in source.arrived(minute) {
-            ring.count(cohort, counter, &mut number.view.sums);
+            ring.count(cohort, counter, Arc::make_mut(&mut number.view.sums));
         }
         number.view.rejudge(&plan.health);
         let (next, transition) =
@@ -93,7 +95,7 @@ fn view(index: u32) -> NumberView {
         status: NumberStatus::Active,
         registered: true,
         since: None,
-        view: View { sums: Box::<Sums>::default(), band: crate::health::Band::Unknown, judged_on: None },
+        view: View { sums: Arc::<Sums>::default(), band: crate::health::Band::Unknown, judged_on: None },
         legs: Vec::new(),
         lists: Vec::new(),
         optouts: OptOuts::default(),
