@@ -1,6 +1,7 @@
 //! The configuration → the stream and the state it names, opened; also for commands that need them
 //! without a daemon.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use tokio::time::timeout;
 
 use super::StartError;
 use crate::config::{Config, Kafka, Role, StateKind, StreamKind};
-use crate::consume::{self, Archive, Consumer, Partition, Positions};
+use crate::consume::{self, Archive, Consumer, Mark, Partition, Positions};
+use crate::pipeline;
 use crate::publish::{Log, Publisher, Spool};
 use crate::tally::{self, Store};
 
@@ -49,14 +51,20 @@ impl Stream {
         }
     }
 
-    fn consumer(&self, positions: &Positions) -> Result<Consumer, consume::Error> {
+    fn consumer(
+        &self,
+        positions: &Positions,
+        marks: BTreeMap<Partition, Mark>,
+    ) -> Result<Consumer, consume::Error> {
         match self {
             Self::Embedded(log) => {
                 let positions = positions.lock().unwrap_or_else(PoisonError::into_inner);
                 let position = positions.get(&Partition::EMBEDDED).copied();
                 Ok(Consumer::embedded(log.clone(), position.unwrap_or_else(|| log.start())))
             }
-            Self::Kafka(kafka) => Consumer::kafka(kafka, Arc::clone(positions)),
+            Self::Kafka(kafka) => {
+                Consumer::kafka(kafka, Arc::clone(positions)).map(|consumer| consumer.knowing(marks))
+            }
         }
     }
 }
@@ -66,13 +74,15 @@ pub(super) struct Joining {
     pub(super) stream: Stream,
     pub(super) config: Config,
     pub(super) positions: Positions,
+    pub(super) store: Store,
 }
 
 impl Joining {
     /// Begins to read, unless somebody else does who must not.
     pub(super) async fn join(&self) -> Result<Consumer, StartError> {
         refuse_company(&self.config).await?;
-        Ok(self.stream.consumer(&self.positions)?)
+        let marks = pipeline::marks(&self.store).await?;
+        Ok(self.stream.consumer(&self.positions, marks)?)
     }
 
     /// The same, once the stream that `publisher` writes to is there.

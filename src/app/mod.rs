@@ -264,8 +264,12 @@ impl Daemon {
                 ("receivers", Ok(()))
             });
         }
-        let joining =
-            Joining { stream: stream.clone(), config: config.clone(), positions: Arc::clone(&positions) };
+        let joining = Joining {
+            stream: stream.clone(),
+            config: config.clone(),
+            positions: Arc::clone(&positions),
+            store: store.clone(),
+        };
         let joined: Joined = match publisher.is_met() {
             Ok(()) => Box::pin(ready(Ok(joining.join().await?))),
             Err(why) => {
@@ -285,6 +289,7 @@ impl Daemon {
             clock,
             reporter,
             partitions: None,
+            marked: BTreeMap::new(),
         };
         let (discord_status, discord) = watch::channel(Status::NotConfigured);
         let judge = Watch {

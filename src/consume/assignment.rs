@@ -13,7 +13,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::Notify;
 
-use super::trace::{Seen, Trace};
+use super::trace::{Mark, Seen, Trace};
 use super::{Partition, Positions};
 use crate::clock::Timestamp;
 use crate::event::{Record, Topic};
@@ -94,6 +94,19 @@ impl Assignment {
     pub(super) fn knowing(self, trace: Trace) -> Self {
         self.known().trace = trace;
         self
+    }
+
+    /// Learns what another process took last, before anything is assigned.
+    pub(super) fn learn(&self, marks: BTreeMap<Partition, Mark>) {
+        self.known().trace.learn(marks);
+    }
+
+    /// What the next process has to know of what was taken here.
+    pub(super) fn marks(&self) -> BTreeMap<Partition, Mark> {
+        let known = self.known();
+        let mut marks = known.trace.marks();
+        marks.retain(|partition, _| known.partitions.contains_key(partition));
+        marks
     }
 
     /// What the next client has to know.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::assignment::Assignment;
 use super::broker;
-use super::trace::Trace;
+use super::trace::{Mark, Trace};
 use super::{Batch, Error, Partition, Positions, Taken};
 use crate::clock::Timestamp;
 use crate::config::Kafka;
@@ -274,6 +274,14 @@ impl KafkaConsumer {
             tracing::debug!(%error, "consume.commit not sent");
         }
         Ok(())
+    }
+
+    pub(super) fn learn(&self, marks: BTreeMap<Partition, Mark>) {
+        self.assignment().learn(marks);
+    }
+
+    pub(super) fn marks(&self) -> BTreeMap<Partition, Mark> {
+        self.assignment().marks()
     }
 
     pub(super) fn ends(&self) -> BTreeMap<Partition, u64> {

@@ -24,6 +24,7 @@ pub use fleet::{Condition, Fleet, Receiver};
 pub use kafka::KafkaConsumer;
 pub use progress::{Herald, Loss, Progress, Reading, Reporter, progress};
 pub use receivers::Receivers;
+pub use trace::Mark;
 
 /// One ordered part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +107,24 @@ impl Consumer {
     /// When librdkafka does not take the settings.
     pub fn kafka(kafka: &config::Kafka, positions: Positions) -> Result<Self, Error> {
         KafkaConsumer::join(kafka, positions).map(Box::new).map(Self::Kafka)
+    }
+
+    /// Learns which records another process took last, before anything is taken: where others stand in
+    /// their places, the stream lost its records, and is read from its beginning.
+    #[must_use]
+    pub fn knowing(self, marks: BTreeMap<Partition, Mark>) -> Self {
+        if let Self::Kafka(consumer) = &self {
+            consumer.learn(marks);
+        }
+        self
+    }
+
+    /// The record taken last of each partition that is read here, for the next process to know.
+    pub fn marks(&self) -> BTreeMap<Partition, Mark> {
+        match self {
+            Self::Embedded(_) => BTreeMap::new(),
+            Self::Kafka(consumer) => consumer.marks(),
+        }
     }
 
     /// Waits for a record, then takes what is there, up to `max`. Dropping the future loses nothing.

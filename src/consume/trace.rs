@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Partition;
-use crate::event::Record;
+use crate::event::{Record, Topic};
 
 /// What tells a record from any other: a checksum of its id, and its time.
 type Print = (u32, i64);
@@ -16,7 +18,25 @@ type Print = (u32, i64);
 /// Where a record stood, and what it was.
 type Place = (u64, Print);
 
-/// Knows the last record of each partition, for as long as the client lives.
+/// The last record of a partition, as it is kept for the next process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark(Place);
+
+impl Mark {
+    /// What a partition's mark is kept under.
+    pub fn key(partition: Partition) -> String {
+        format!("{}/{}", partition.topic.name(), partition.index)
+    }
+
+    /// The partition that a mark was kept under.
+    pub fn partition(key: &str) -> Option<Partition> {
+        let (name, index) = key.rsplit_once('/')?;
+        let topic = Topic::ALL.into_iter().find(|topic| topic.name() == name)?;
+        Some(Partition { topic, index: index.parse().ok()? })
+    }
+}
+
+/// Knows the last record of each partition.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     last: BTreeMap<Partition, Place>,
@@ -36,6 +56,16 @@ pub(super) enum Seen {
 }
 
 impl Trace {
+    /// Learns what another process took last.
+    pub(super) fn learn(&mut self, marks: BTreeMap<Partition, Mark>) {
+        self.last = marks.into_iter().map(|(partition, Mark(place))| (partition, place)).collect();
+    }
+
+    /// What the next process has to know.
+    pub(super) fn marks(&self) -> BTreeMap<Partition, Mark> {
+        self.last.iter().map(|(partition, place)| (*partition, Mark(*place))).collect()
+    }
+
     /// Where to begin in a partition that was just assigned and is to go on from `from`.
     pub(super) fn begin(&mut self, partition: Partition, from: Option<u64>) -> Option<u64> {
         self.asked.remove(&partition);
@@ -123,6 +153,23 @@ mod tests {
         trace.begin(PARTITION, Some(8));
         assert!(trace.ends(PARTITION, 7) && !trace.ends(PARTITION, 7));
         assert_eq!(trace.take(PARTITION, 0, Some(&record("first"))), Seen::Next);
+    }
+
+    #[test]
+    fn another_process_knows_what_this_one_wrote_down() {
+        let kept: BTreeMap<_, _> = read_to(7)
+            .marks()
+            .into_iter()
+            .map(|(partition, mark)| (Mark::key(partition), serde_json::to_string(&mark).unwrap()))
+            .collect();
+        let read = kept
+            .iter()
+            .map(|(key, mark)| (Mark::partition(key).unwrap(), serde_json::from_str::<Mark>(mark).unwrap()));
+        let mut trace = Trace::default();
+        trace.learn(read.collect());
+        assert_eq!(trace.begin(PARTITION, Some(8)), Some(7));
+        assert_eq!(trace.take(PARTITION, 7, Some(&record("new"))), Seen::Replaced);
+        assert_eq!(Mark::partition("receipts.v1"), None);
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod watch;
 
 pub use comparison::{Comparison, Difference, compare};
 pub use ingestion::Ingestion;
-pub use observation::Observation;
+pub use observation::{Observation, marks};
 pub use replay::{Replay, ReplayError, Replayed};
 pub use watch::Watch;

@@ -5,16 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::clock::{Clock, Timestamp};
-use crate::consume::{self, Batch, Consumer, Loss, Partition, Positions, Reporter};
+use crate::consume::{self, Batch, Consumer, Loss, Mark, Partition, Positions, Reporter};
 use crate::failpoint::{self, Point};
 use crate::metrics::Metrics;
 use crate::publish::{self, Publisher};
 use crate::registry::Registry;
-use crate::tally::{self, Account, Apply, Clocks, Store};
+use crate::tally::{self, Account, Apply, Clocks, Put, Store, Table};
 
 /// Records taken from the stream at once.
 const BATCH_RECORDS_MAX: usize = 2_000;
@@ -55,6 +56,19 @@ pub struct Observation {
     pub reporter: Reporter,
     /// Every partition there is, once that is known.
     pub partitions: Option<BTreeSet<Partition>>,
+    /// The records taken last, as the store knows them.
+    pub marked: BTreeMap<Partition, Mark>,
+}
+
+/// Which record of each partition was taken last, by whatever process.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn marks(store: &Store) -> Result<BTreeMap<Partition, Mark>, tally::Error> {
+    let kept = store.load(Table::Marks).await?;
+    let read =
+        |(key, mark): (String, Bytes)| Some((Mark::partition(&key)?, serde_json::from_slice(&mark).ok()?));
+    Ok(kept.into_iter().filter_map(read).collect())
 }
 
 /// What an observation does next.
@@ -104,8 +118,12 @@ impl Observation {
                     if self.measure().await == Applied::Rewound {
                         self.go_back(shutdown).await?;
                     }
+                    self.mark().await;
                 }
-                Turn::Stop => return Ok(()),
+                Turn::Stop => {
+                    self.mark().await;
+                    return Ok(());
+                }
             }
         }
     }
@@ -192,7 +210,28 @@ impl Observation {
         self.reporter.resumed(&resume.positions, resume.clock, loss);
         *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = resume.positions;
         self.partitions = None;
+        self.marked.clear();
         self.consumer.go_back(&self.positions)
+    }
+
+    /// Notes which records were taken last: all that was taken is applied.
+    async fn mark(&mut self) {
+        let marks = self.consumer.marks();
+        let news = marks.iter().filter(|(partition, mark)| self.marked.get(partition) != Some(mark));
+        let put = |(partition, mark): (&Partition, &Mark)| Put {
+            table: Table::Marks,
+            key: Mark::key(*partition),
+            value: serde_json::to_vec(mark).ok().map(Bytes::from),
+        };
+        let puts: Vec<_> = news.map(put).collect();
+        if puts.is_empty() {
+            return;
+        }
+        match self.store.save(puts).await {
+            Ok(()) => self.marked = marks,
+            // A stream that loses its records before the next note may then go unnoticed.
+            Err(error) => tracing::debug!(%error, "failed to note the records taken last"),
+        }
     }
 
     fn count(&self, account: Account) {
@@ -320,6 +359,7 @@ mod tests {
             clock,
             reporter,
             partitions: None,
+            marked: BTreeMap::new(),
         };
         (observation, progress)
     }

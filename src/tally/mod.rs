@@ -94,6 +94,8 @@ pub enum Table {
     Announced,
     /// Who has taken an incident on, by the incident's id, until whoever evaluates has noted it there.
     Acknowledged,
+    /// Which record of each partition was taken last.
+    Marks,
 }
 
 impl Table {
@@ -107,6 +109,7 @@ impl Table {
             Self::Preferences => "preferences",
             Self::Announced => "announced",
             Self::Acknowledged => "acknowledged",
+            Self::Marks => "marks",
         }
     }
 }

@@ -135,6 +135,33 @@ async fn a_broker_that_refuses_the_password_ends_any_start_with_a_sentence() {
     right.serve_as("receive").await.terminate().await.with(0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_has_forgotten_everything_while_nobody_looked_is_begun_anew() {
+    let Some(mut broker) = broker().await else { return };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    let daemon = setting.serve().await;
+    for message in 0..15 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    daemon.counts(CM_NUMBER, 15, 0).await;
+    daemon.terminate().await.with(0);
+    broker.kill();
+    broker.forget();
+    broker.restart();
+    broker.answers().await;
+    // Each partition holds more by now than was ever read of it.
+    let receiver = setting.serve_as("receive").await;
+    for message in 15..135 {
+        assert_eq!(receiver.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    drained(&receiver, 0).await;
+    receiver.terminate().await.with(0);
+    let daemon = setting.serve().await;
+    daemon.counts(CM_NUMBER, 135, 0).await;
+    assert!(daemon.stderr().contains("has other records than those that were applied"));
+    daemon.terminate().await.with(0);
+}
+
 /// Waits until it has started, ready or not.
 async fn has_started(daemon: &Child) {
     eventually("it has started", async || daemon.stderr().contains("sounder is ready").then_some(())).await;
