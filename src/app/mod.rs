@@ -3,7 +3,7 @@
 mod backend;
 mod refusal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -258,7 +258,9 @@ impl Daemon {
         let positions = Arc::new(Mutex::new(positions));
         if let StreamKind::Kafka(kafka) = &config.stream.kind {
             let (kafka, herald, clock) = (kafka.clone(), reporter.herald(), rails.clock);
-            let (receivers, stopped) = (Receivers { kafka, herald, clock }, self.stop_observing.subscribe());
+            let (publisher, forgotten) = (publisher.clone(), BTreeSet::new());
+            let receivers = Receivers { kafka, herald, publisher, forgotten, clock };
+            let stopped = self.stop_observing.subscribe();
             self.observing.spawn(async move {
                 receivers.run(stopped).await;
                 ("receivers", Ok(()))

@@ -89,20 +89,32 @@ impl Receiver {
 }
 
 impl Fleet {
-    /// Takes a heartbeat that was heard at this time.
-    pub fn hear(&mut self, heartbeat: Heartbeat, heard_at: Timestamp) {
+    /// Takes a heartbeat that was heard at this time, and says which receivers are forgotten by now.
+    pub fn hear(&mut self, heartbeat: Heartbeat, heard_at: Timestamp) -> Vec<String> {
         let known = self.receivers.get(&heartbeat.receiver);
         if known.is_some_and(|known| known.heartbeat.at > heartbeat.at && known.heard_at >= heard_at) {
-            return;
+            return Vec::new();
         }
         self.receivers.insert(heartbeat.receiver.clone(), Receiver { heartbeat, heard_at });
-        self.receivers.retain(|_, receiver| receiver.silent_for(heard_at) <= REMEMBERED_FOR);
+        let mut forgotten = Vec::new();
+        self.receivers.retain(|name, receiver| {
+            let is_over = receiver.silent_for(heard_at) > REMEMBERED_FOR;
+            if is_over {
+                forgotten.push(name.clone());
+            }
+            !is_over
+        });
         if self.receivers.len() > RECEIVERS_MAX {
             let oldest = self.receivers.iter().min_by_key(|(_, receiver)| receiver.heard_at);
-            if let Some(name) = oldest.map(|(name, _)| name.clone()) {
-                self.receivers.remove(&name);
-            }
+            forgotten.extend(oldest.map(|(name, _)| name.clone()));
+            forgotten.last().and_then(|name| self.receivers.remove(name));
         }
+        forgotten
+    }
+
+    /// Forgets a receiver that another observer has not heard of for as long.
+    pub fn forget(&mut self, receiver: &str) {
+        self.receivers.remove(receiver);
     }
 
     /// Every receiver, by name.
@@ -224,9 +236,11 @@ mod tests {
     #[test]
     fn receivers_are_forgotten_after_a_day() {
         let mut fleet = fleet([heartbeat("a", 0)]);
-        fleet.hear(heartbeat("b", 86_400), at(86_400));
+        assert_eq!(fleet.hear(heartbeat("b", 86_400), at(86_400)), [""; 0]);
         assert_eq!(fleet.receivers().count(), 2);
-        fleet.hear(heartbeat("b", 86_401), at(86_401));
+        assert_eq!(fleet.hear(heartbeat("b", 86_401), at(86_401)), ["a"]);
         assert_eq!(fleet.receivers().count(), 1);
+        fleet.forget("b");
+        assert_eq!(fleet.receivers().count(), 0);
     }
 }

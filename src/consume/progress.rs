@@ -111,9 +111,18 @@ pub struct Reporter {
 pub struct Herald(watch::Sender<Reading>);
 
 impl Herald {
-    /// A receiver was heard at this time.
-    pub fn heard(&self, heartbeat: Heartbeat, heard_at: Timestamp) {
-        self.0.send_modify(|reading| Arc::make_mut(&mut reading.fleet).hear(heartbeat, heard_at));
+    /// A receiver was heard at this time. Returns those that are forgotten by now.
+    pub fn heard(&self, heartbeat: Heartbeat, heard_at: Timestamp) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        self.0.send_modify(|reading| {
+            forgotten = Arc::make_mut(&mut reading.fleet).hear(heartbeat, heard_at);
+        });
+        forgotten
+    }
+
+    /// Another observer has forgotten a receiver.
+    pub fn forgotten(&self, receiver: &str) {
+        self.0.send_modify(|reading| Arc::make_mut(&mut reading.fleet).forget(receiver));
     }
 }
 

@@ -1,12 +1,13 @@
 //! `receivers.v1` → what is known of the receivers, for every observer: read whole, by nobody's
-//! group, committed nowhere. That it cannot be read keeps nobody from counting.
+//! group, committed nowhere. That it cannot be read keeps nobody from counting. What receivers told
+//! that are gone for good is taken out of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -15,7 +16,7 @@ use super::progress::Herald;
 use crate::clock::Clock;
 use crate::config::Kafka;
 use crate::event::Topic;
-use crate::publish::{Heartbeat, client_config, scrub, secrets, topic_name};
+use crate::publish::{Heartbeat, Publisher, client_config, scrub, secrets, topic_name};
 
 /// What is set unless `stream.kafka.properties` says otherwise.
 const DEFAULTS: [(&str, &str); 4] = [
@@ -29,6 +30,8 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// Receivers tell every 10 s. When nothing was heard for so long, a new client looks whether it is
 /// this one that is deaf: librdkafka may lose its brokers for good.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// How long the stream may take to acknowledge that one is forgotten.
+const BURY_PATIENCE: Duration = Duration::from_secs(2);
 /// How long after a failure it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,10 @@ pub struct Receivers {
     pub kafka: Kafka,
     /// Who passes it on.
     pub herald: Herald,
+    /// Where it is written that a receiver is forgotten.
+    pub publisher: Publisher,
+    /// Receivers that are forgotten, of which that has not been written.
+    pub forgotten: BTreeSet<String>,
     /// The daemon's clock.
     pub clock: Clock,
 }
@@ -75,7 +82,10 @@ impl Receivers {
         loop {
             match timeout(SILENCE_MAX, client.recv()).await {
                 Err(_) => return Ok(()),
-                Ok(Ok(message)) => self.hear(message.payload().unwrap_or_default(), &unread),
+                Ok(Ok(message)) => {
+                    self.hear(&message, &unread);
+                    self.bury(&unread).await;
+                }
                 Ok(Err(KafkaError::PartitionEOF(partition))) => {
                     unread.remove(&partition);
                 }
@@ -85,7 +95,12 @@ impl Receivers {
     }
 
     /// Passes a heartbeat on, read while these partitions had not been read to their end.
-    fn hear(&self, told: &[u8], unread: &BTreeSet<i32>) {
+    fn hear(&mut self, message: &BorrowedMessage<'_>, unread: &BTreeSet<i32>) {
+        let Some(told) = message.payload() else {
+            let name = message.key().and_then(|key| std::str::from_utf8(key).ok());
+            name.into_iter().for_each(|name| self.herald.forgotten(name));
+            return;
+        };
         let Ok(heartbeat) = serde_json::from_slice::<Heartbeat>(told) else {
             tracing::debug!("consume.receivers a heartbeat of another version is passed over");
             return;
@@ -93,7 +108,25 @@ impl Receivers {
         let now = self.clock.now();
         // What is read at first may have been told any time ago; what comes later, just now.
         let heard_at = if unread.is_empty() { now } else { heartbeat.at.min(now) };
-        self.herald.heard(heartbeat, heard_at);
+        self.forgotten.remove(&heartbeat.receiver);
+        self.forgotten.extend(self.herald.heard(heartbeat, heard_at));
+    }
+
+    /// Writes that receivers are forgotten, so that compaction may forget them as well: not before all
+    /// was read, since a later word of theirs may be among it.
+    async fn bury(&mut self, unread: &BTreeSet<i32>) {
+        while let Some(name) = self.forgotten.first().filter(|_| unread.is_empty()) {
+            let record = Heartbeat::forgotten(name, self.clock.now());
+            if let Err(error) = self.publisher.announce(record, BURY_PATIENCE).await {
+                tracing::debug!(%error, "consume.receivers one that is gone is not taken out yet");
+                return;
+            }
+            tracing::info!(
+                receiver = name,
+                "consume.receivers nothing was heard of it for a day; it is forgotten"
+            );
+            self.forgotten.pop_first();
+        }
     }
 
     /// A client that reads every partition from its beginning, and the partitions.

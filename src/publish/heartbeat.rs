@@ -117,6 +117,19 @@ impl Heart {
 }
 
 impl Heartbeat {
+    /// The record that has compaction forget a receiver.
+    pub fn forgotten(receiver: &str, at: Timestamp) -> Record {
+        Record {
+            topic: Topic::Receivers,
+            key: receiver.to_owned(),
+            id: format!("{receiver}-{}-forgotten", at.millis()),
+            source: "/observer".into(),
+            time: at,
+            traceparent: None,
+            value: bytes::Bytes::new(),
+        }
+    }
+
     /// The record that tells it.
     fn record(&self) -> Record {
         Record {

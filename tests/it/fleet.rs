@@ -3,11 +3,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
+use sounder::clock::Timestamp;
+use sounder::config::Kafka;
+use sounder::consume::Archive;
+use sounder::event::{Record, Topic};
+use sounder::publish::{Heartbeat, Publisher, SpoolAccount};
 use sounder::simulate::discord::Standin;
 use tokio::time::Instant;
 
-use crate::harness::{CM_NUMBER, Child, Fate, Setting, cm, eventually, lime, twilio};
+use crate::harness::{self, CM_NUMBER, Child, Fate, Setting, cm, eventually, lime, twilio};
 
 /// How soon another observer must evaluate after one was killed.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
@@ -121,5 +127,49 @@ async fn observers_add_receivers_up_and_judge_nothing_while_one_of_them_is_missi
     assert!(metrics.contains("sounder_receivers{condition=\"live\"} 1"), "{metrics}");
     assert!(metrics.contains("sounder_ledger_imbalance 0\n"), "{metrics}");
     second.terminate().await.with(0);
+    observer.terminate().await.with(0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_for_good_is_taken_out_of_the_topic() {
+    let setting = Setting::kafka_and_redis();
+    let kafka = Kafka {
+        brokers: harness::brokers(),
+        topic_prefix: setting.shared.topic_prefix.clone(),
+        partitions: 3,
+        ..Kafka::default()
+    };
+    let publisher = Publisher::kafka(&kafka, Duration::from_secs(86_400)).await.unwrap();
+    let at = Timestamp::from_seconds(1_764_000_000);
+    let heartbeat = json!({
+        "receiver": "gone", "stage": "receiving", "version": "0", "at": at, "started_at": at,
+        "spool": SpoolAccount::default(), "oldest_spooled_at": null, "ledger": {},
+    });
+    let value = Bytes::from(heartbeat.to_string());
+    let record = Record { value, ..Heartbeat::forgotten("gone", at) };
+    drop(publisher.publish(vec![record]).await.unwrap());
+    let archive = Archive::Kafka(kafka);
+    let told =
+        async || archive.newest(Topic::Receivers).await.ok().map(|told| told.into_keys().collect::<Vec<_>>());
+    eventually("the one that is gone is told of", async || (told().await? == ["gone"]).then_some(())).await;
+
+    let (receiver, observing) = (setting.serve_as("receive").await, setting.sibling());
+    let observer = observing.serve_as("observe").await;
+    eventually("only the one that lives is told of", async || {
+        let told = told().await?;
+        (told.len() == 1 && told[0] != "gone").then_some(())
+    })
+    .await;
+    let fleet = eventually("the receiver is heard", async || {
+        let fleet = observer.read("/api/v1/ledger?scope=fleet").await;
+        (fleet["receivers"].as_array()?.len() == 1).then_some(fleet)
+    })
+    .await;
+    assert_eq!(
+        (&fleet["receivers"][0]["condition"], &fleet["balanced"]),
+        (&json!("live"), &json!(true)),
+        "{fleet}"
+    );
+    receiver.terminate().await.with(0);
     observer.terminate().await.with(0);
 }
