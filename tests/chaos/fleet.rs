@@ -139,6 +139,10 @@ impl Member {
         process.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.lock().unwrap().as_ref().map(Child::id)
+    }
+
     pub(crate) async fn is_ready(&self) -> bool {
         let answer = self.client.get(format!("{}/readyz", self.setting.admin_url())).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)

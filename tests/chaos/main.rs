@@ -14,6 +14,7 @@ mod harness;
 mod fault;
 mod fleet;
 mod oracle;
+mod outage;
 mod providers;
 mod redis;
 mod world;
@@ -42,9 +43,12 @@ struct Args {
     /// How long to go on, in whole cycles of every fault; without it, one cycle
     #[arg(long = "for", value_parser = sounder::config::parse_duration)]
     span: Option<Duration>,
-    /// Messages a second
+    /// Messages a second; of an outage, requests
     #[arg(long, default_value_t = 40)]
     rate: u32,
+    /// Measures an outage of Kafka of this length instead
+    #[arg(long, value_parser = sounder::config::parse_duration)]
+    outage: Option<Duration>,
     /// Only faults whose names begin so
     #[arg(long)]
     only: Option<String>,
@@ -69,7 +73,11 @@ fn main() -> ExitCode {
     }
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    match runtime.block_on(run(&args)) {
+    let done = match args.outage {
+        Some(length) => runtime.block_on(outage::measure(length, args.rate)),
+        None => runtime.block_on(run(&args)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
             println!("FAILED: {wrong}");

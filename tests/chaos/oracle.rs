@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -54,32 +55,31 @@ impl Book {
 
 /// Every receipt and every opt-out there is in the stream. Blocks.
 pub(crate) fn read_stream(brokers: &str, prefix: &str) -> BTreeSet<Obligation> {
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "oracle").create().unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "oracle").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().unwrap();
     ["receipts.v1", "consent.v1"].into_iter().flat_map(|topic| read_topic(&consumer, prefix, topic)).collect()
 }
 
 fn read_topic(consumer: &BaseConsumer, prefix: &str, topic: &'static str) -> Vec<Obligation> {
     let name = format!("{prefix}{topic}");
     let metadata = consumer.fetch_metadata(Some(&name), PATIENCE).unwrap();
-    let mut ends = BTreeMap::new();
+    let mut unread = BTreeSet::new();
     let mut list = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(&name, partition.id(), PATIENCE).unwrap();
-        if low < high {
-            ends.insert(partition.id(), high);
-            list.add_partition_offset(&name, partition.id(), Offset::Offset(low)).unwrap();
-        }
+        unread.insert(partition.id());
+        list.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
     let mut found = Vec::new();
-    while !ends.is_empty() {
-        let Some(message) = consumer.poll(PATIENCE) else { panic!("{name} cannot be read to its end") };
-        let Ok(message) = message else { continue };
-        if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
-            ends.remove(&message.partition());
+    while !unread.is_empty() {
+        match consumer.poll(PATIENCE) {
+            None => panic!("{name} cannot be read to its end"),
+            // Not the offset of the last record tells: compaction may have taken that.
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
+            Some(Err(_)) => {}
+            Some(Ok(message)) => found.extend(obligation(topic, message.payload().unwrap_or_default())),
         }
-        found.extend(obligation(topic, message.payload().unwrap_or_default()));
     }
     found
 }

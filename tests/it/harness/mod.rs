@@ -49,6 +49,12 @@ pub(crate) fn redis_server() -> String {
     needed("SOUNDER_TEST_REDIS_SERVER")
 }
 
+/// The daemon to test: the one cargo has just built, unless another is named.
+#[expect(clippy::disallowed_methods, reason = "a long run has a copy of its own")]
+pub(crate) fn binary() -> String {
+    std::env::var("SOUNDER_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sounder").to_owned())
+}
+
 /// A name nobody else uses: for topics, key prefixes, groups.
 pub(crate) fn unique(what: &str) -> String {
     format!("{what}-{}", ulid::Ulid::generate().to_string().to_lowercase())

@@ -166,7 +166,7 @@ impl Setting {
     /// The command that starts `sounder` on this configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let file = self.is_written();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sounder"));
+        let mut command = Command::new(super::binary());
         command.arg("--config").arg(&file).args(arguments).current_dir(self.dir.path());
         command
     }
