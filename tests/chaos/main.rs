@@ -130,13 +130,13 @@ async fn cycle(world: &World, args: &Args, seed: u64, tally: &mut Tally) -> Resu
         if since >= FAULTS_A_ROUND {
             since = 0;
             world.is_whole().await?;
+            world.providers.resume();
         }
     }
     world.is_whole().await?;
     world.audit().await?;
     for fault in Fault::LAST.into_iter().filter(is_asked) {
-        // With nobody pushing: what the stream loses must have been counted, and is.
-        world.providers.pause();
+        // Nobody pushes since the audit: what the stream loses has been counted, and was there.
         happen(world, &[fault], &mut random, tally).await?;
         world.providers.resume();
         tokio::time::sleep(Duration::from_secs(3)).await;

@@ -54,14 +54,20 @@ impl Book {
 }
 
 /// Every receipt and every opt-out there is in the stream. Blocks.
-pub(crate) fn read_stream(brokers: &str, prefix: &str) -> BTreeSet<Obligation> {
+pub(crate) fn read_stream(brokers: &str, prefix: &str) -> Result<BTreeSet<Obligation>, String> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "oracle").set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
-    ["receipts.v1", "consent.v1"].into_iter().flat_map(|topic| read_topic(&consumer, prefix, topic)).collect()
+    // It reads as nobody: a coordinator that is away must not hold it up.
+    config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    let mut found = BTreeSet::new();
+    for topic in ["receipts.v1", "consent.v1"] {
+        // One each: what is still under way of one topic must not be taken for the other's.
+        found.extend(read_topic(&config.create().unwrap(), prefix, topic)?);
+    }
+    Ok(found)
 }
 
-fn read_topic(consumer: &BaseConsumer, prefix: &str, topic: &'static str) -> Vec<Obligation> {
+fn read_topic(consumer: &BaseConsumer, prefix: &str, topic: &'static str) -> Result<Vec<Obligation>, String> {
     let name = format!("{prefix}{topic}");
     let metadata = consumer.fetch_metadata(Some(&name), PATIENCE).unwrap();
     let mut unread = BTreeSet::new();
@@ -71,17 +77,40 @@ fn read_topic(consumer: &BaseConsumer, prefix: &str, topic: &'static str) -> Vec
         list.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
-    let mut found = Vec::new();
+    let (mut found, mut last_error) = (Vec::new(), None);
     while !unread.is_empty() {
         match consumer.poll(PATIENCE) {
-            None => panic!("{name} cannot be read to its end"),
+            None => return Err(format!("{name}: {}", standing(consumer, &name, &unread, last_error))),
             // Not the offset of the last record tells: compaction may have taken that.
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(unread.remove(&partition)),
-            Some(Err(_)) => {}
+            Some(Err(error)) => last_error = Some(error),
             Some(Ok(message)) => found.extend(obligation(topic, message.payload().unwrap_or_default())),
         }
     }
-    found
+    Ok(found)
+}
+
+/// Where partitions stand that could not be read to their end.
+fn standing(
+    consumer: &BaseConsumer,
+    topic: &str,
+    unread: &BTreeSet<i32>,
+    last_error: Option<KafkaError>,
+) -> String {
+    let at = consumer.position();
+    let leaders = consumer.fetch_metadata(Some(topic), PATIENCE);
+    let of = |partition: &i32| {
+        let position = at.as_ref().ok().and_then(|at| Some(at.find_partition(topic, *partition)?.offset()));
+        let leader = leaders.as_ref().ok().and_then(|leaders| {
+            let all = leaders.topics().first()?.partitions();
+            let one = all.iter().find(|one| one.id() == *partition)?;
+            Some((one.leader(), one.error().map(|code| format!("{code:?}"))))
+        });
+        let ends = consumer.fetch_watermarks(topic, *partition, PATIENCE);
+        format!("partition {partition} at {position:?}, leader {leader:?}, ends {ends:?}")
+    };
+    let parts: Vec<_> = unread.iter().map(of).collect();
+    format!("cannot be read to its end: {}; the last error: {last_error:?}", parts.join("; "))
 }
 
 fn obligation(topic: &'static str, payload: &[u8]) -> Option<Obligation> {

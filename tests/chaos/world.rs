@@ -58,7 +58,8 @@ impl World {
         Some(world)
     }
 
-    /// Waits until every webhook is answered and every event drained and counted, and compares.
+    /// Waits until every webhook is answered and every event drained and counted, and compares. Nobody
+    /// pushes any more until the providers are resumed.
     pub(crate) async fn is_whole(&self) -> Result<(), String> {
         self.providers.pause();
         until("every webhook is acknowledged", async || self.providers.outstanding() == 0).await?;
@@ -73,7 +74,6 @@ impl World {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.providers.resume();
         Ok(())
     }
 
@@ -120,11 +120,11 @@ impl World {
         wrong
     }
 
-    /// Every acknowledged event is in the stream; the world must be whole. Then they are settled, and
-    /// the stream may forget them.
+    /// Every acknowledged event is in the stream; the world must be whole, and nobody pushing. Then they
+    /// are settled, and the stream may forget them.
     pub(crate) async fn audit(&self) -> Result<(), String> {
         let (brokers, prefix) = (self.address.clone(), self.prefix.clone());
-        let there = tokio::task::spawn_blocking(move || read_stream(&brokers, &prefix)).await.unwrap();
+        let there = tokio::task::spawn_blocking(move || read_stream(&brokers, &prefix)).await.unwrap()?;
         let lost = self.providers.book(|book| book.settle(&there));
         match lost.first() {
             None => Ok(()),
