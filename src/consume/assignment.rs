@@ -114,12 +114,12 @@ impl Assignment {
         std::mem::take(&mut self.known().trace)
     }
 
-    /// Whether brokers are there and nothing is assigned, or nothing of a topic that was missing once.
-    pub(super) fn lacks(&self, topics: &[Topic]) -> bool {
+    /// Whether brokers are there and this client may never read what it should: it has no partitions, or
+    /// a topic was missing once. What is made anew under that name has lower leader epochs, which
+    /// librdkafka takes for old news of the one it knew.
+    pub(super) fn lacks(&self) -> bool {
         let known = self.known();
-        let has = |topic: &Topic| known.partitions.keys().any(|partition| partition.topic == *topic);
-        let lacks = known.partitions.is_empty() || known.missing && !topics.iter().all(has);
-        known.up && lacks
+        known.up && (known.partitions.is_empty() || known.missing)
     }
 
     /// Resolves when this client will never find a broker again, so that only another one can.

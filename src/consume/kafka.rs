@@ -167,13 +167,13 @@ impl KafkaConsumer {
         Ok(Batch { records, caught_up: self.caught_up() })
     }
 
-    /// Replaces a client that has joined its group and goes without what it should read. One that
-    /// joined while topics were gone does not join again when they are back: it finds the names it
-    /// knew. Where there are more observers than partitions this comes to nothing, ever more seldom.
+    /// Replaces a client that has joined its group and may go without what it should read. One that
+    /// knew topics which were gone does not read, or does not even join for, those that are there in
+    /// their place. Where there are more observers than partitions this comes to nothing, ever more seldom.
     fn look(&mut self) -> Result<(), Error> {
-        self.look_after = match self.assignment().lacks(&TOPICS) {
+        self.look_after = match self.assignment().lacks() {
             true => {
-                self.replace("the client has no partitions of topics it should read")?;
+                self.replace("the client may not read all that it should")?;
                 (self.look_after * 2).min(LOOK_MAX)
             }
             false => LOOK_FIRST,

@@ -266,7 +266,8 @@ impl Reports {
         }
     }
 
-    fn is_to_be_replaced(&self) {
+    /// Nothing more is to be expected of this producer.
+    pub(super) fn is_to_be_replaced(&self) {
         self.broken.store(true, Ordering::Release);
         self.keeper.notify_one();
     }

@@ -49,6 +49,12 @@ const TOPICS_EVERY: Duration = Duration::from_secs(2);
 /// How long brokers are left alone that refused us at a start that need not wait for them.
 const MEET_RETRY: Duration = Duration::from_secs(10);
 
+/// How long brokers may have every topic and refuse a producer, every few seconds anew, before another
+/// takes its place: one that knew a topic which was deleted takes the new one's leaders for old news.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
+/// The longest time between two refusals that belong together.
+const REFUSED_EVERY: Duration = Duration::from_secs(10);
+
 /// Publishes to Kafka. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaPublisher(Arc<Inner>);
@@ -258,11 +264,18 @@ impl KafkaPublisher {
 /// Replaces each producer that breaks, whether anybody publishes or not, and brings back topics that
 /// are gone, until the publisher is gone.
 async fn keep(publisher: Weak<Inner>, ailing: Arc<Notify>) {
-    let mut looked = Instant::now();
+    let (mut looked, mut told, mut since) = (Instant::now(), Instant::now(), Instant::now());
     loop {
         ailing.notified().await;
         let Some(inner) = publisher.upgrade() else { return };
         let publisher = KafkaPublisher(inner);
+        if std::mem::replace(&mut told, Instant::now()).elapsed() > REFUSED_EVERY {
+            since = told;
+        }
+        if since.elapsed() > REFUSED_MAX {
+            since = Instant::now();
+            publisher.0.live.load().gives_up();
+        }
         if publisher.0.live.load().is_broken() {
             if let Err(error) = publisher.renew().await {
                 tracing::error!(%error, "stream.kafka has no producer; it is tried again");
@@ -335,6 +348,13 @@ impl Live {
 
     fn is_broken(&self) -> bool {
         self.producer().is_none_or(|producer| producer.context().is_broken())
+    }
+
+    /// Leaves the place to another.
+    fn gives_up(&self) {
+        if let Some(producer) = self.producer() {
+            producer.context().is_to_be_replaced();
+        }
     }
 
     fn trouble(&self) -> Option<String> {

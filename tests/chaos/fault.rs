@@ -11,9 +11,6 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use sounder::failpoint::Point;
 use sounder::simulate::discord::Fault as Refusal;
 
@@ -254,11 +251,7 @@ impl Fault {
                 broker.answers().await;
             }
             _ => {
-                let admin: AdminClient<DefaultClientContext> =
-                    ClientConfig::new().set("bootstrap.servers", &world.address).create().unwrap();
-                let topic = format!("{}receipts.v1", world.prefix);
-                let deleted = admin.delete_topics(&[&topic], &AdminOptions::new()).await;
-                deleted.map_err(|error| error.to_string())?;
+                broker.deletes(&format!("{}receipts.v1", world.prefix)).await;
             }
         }
         Ok(())

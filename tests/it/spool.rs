@@ -264,6 +264,28 @@ async fn partitions_without_a_leader_cost_no_event() {
 
 /// All of Kafka's memory goes, and with it what was counted already; what comes then is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_is_made_anew_and_read_from_its_beginning() {
+    let Some(mut broker) = broker().await else { return };
+    let setting = Setting::on(Some(broker.address.clone()), None);
+    // What is made anew begins with leader epochs below those of what was there.
+    let daemon = setting.serve().await;
+    for message in 0..30 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    daemon.counts(CM_NUMBER, 30, 0).await;
+    broker.kill();
+    broker.restart();
+    broker.answers().await;
+    drained(&daemon, 0).await;
+    broker.deletes(&format!("{}receipts.v1", setting.shared.topic_prefix)).await;
+    for message in 30..60 {
+        assert_eq!(daemon.takes(&cm(&message.to_string(), Fate::Delivered)).await.status, 200);
+    }
+    daemon.counts(CM_NUMBER, 60, 0).await;
+    drained(&daemon, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_has_forgotten_everything_is_begun_anew() {
     let Some(mut broker) = broker().await else { return };
     let setting = Setting::on(Some(broker.address.clone()), None);

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use sounder::config::{Kafka, Secret};
 use sounder::publish::probe;
 use tokio::time::timeout;
@@ -110,6 +113,14 @@ impl Broker {
     /// Starts it on what it kept.
     pub(crate) fn restart(&mut self) {
         self.process = java(&self.classpath, self.dir.path());
+    }
+
+    /// Deletes a topic, with all that is in it.
+    pub(crate) async fn deletes(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.address).create().unwrap();
+        let deleted = admin.delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     }
 
     /// Takes from a killed broker all it ever kept: topics, events, groups.
