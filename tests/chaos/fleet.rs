@@ -176,7 +176,7 @@ impl Member {
     /// The last lines it printed.
     pub(crate) fn last_words(&self) -> String {
         let printed = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = printed.lines().rev().take(60).collect();
+        let lines: Vec<_> = printed.lines().rev().take(400).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 

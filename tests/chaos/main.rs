@@ -105,6 +105,9 @@ async fn run(args: &Args) -> Result<(), String> {
                     member.last_words()
                 );
             }
+            if let Err(lost) = world.audit().await {
+                println!("{lost}");
+            }
             tally.tell(begun.elapsed());
             return Err(format!("{wrong}\nagain with: tests/faults --seed {seed}"));
         }
@@ -169,7 +172,7 @@ async fn happen(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let names: Vec<_> = faults.iter().map(Fault::to_string).collect();
-    println!("{}", names.join(" + "));
+    println!("{} ms: {}", world.providers.elapsed().as_millis(), names.join(" + "));
     let one = async |fault: &Fault, late: Duration, random| {
         tokio::time::sleep(late).await;
         fault.happens(world, random).await

@@ -26,7 +26,8 @@ pub(crate) struct Obligation {
 /// Everything that was acknowledged.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    owed: BTreeSet<Obligation>,
+    /// Each with who acknowledged it and when: the latest.
+    owed: BTreeMap<Obligation, String>,
     /// Delivered and failed messages by number.
     pub(crate) counts: BTreeMap<&'static str, (u64, u64)>,
     /// Webhooks answered 2xx.
@@ -40,14 +41,14 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn owes(&mut self, obligations: &[Obligation]) {
-        self.owed.extend(obligations.iter().cloned());
+    pub(crate) fn owes(&mut self, obligations: &[Obligation], whose: &str) {
+        self.owed.extend(obligations.iter().map(|one| (one.clone(), whose.to_owned())));
     }
 
-    /// Settles what stands in the stream, and returns what does not.
-    pub(crate) fn settle(&mut self, there: &BTreeSet<Obligation>) -> Vec<Obligation> {
+    /// Settles what stands in the stream, and returns what does not, with who acknowledged it and when.
+    pub(crate) fn settle(&mut self, there: &BTreeSet<Obligation>) -> Vec<(Obligation, String)> {
         let owed = std::mem::take(&mut self.owed);
-        let (found, lost): (Vec<_>, Vec<_>) = owed.into_iter().partition(|one| there.contains(one));
+        let (found, lost): (Vec<_>, Vec<_>) = owed.into_iter().partition(|(one, _)| there.contains(one));
         self.found += found.len() as u64;
         lost
     }

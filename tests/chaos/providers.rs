@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::harness::{
     CM_NUMBER, Fate, INFOBIP_NUMBER, LIME_NUMBER, TWILIO_NUMBER, Webhook, cm, infobip_body, lime, twilio,
@@ -36,6 +37,7 @@ struct Inner {
     /// Which provider's messages fail more often than not; none above 3.
     sick: AtomicUsize,
     book: Mutex<Book>,
+    begun: Instant,
     recent: Mutex<VecDeque<Push>>,
 }
 
@@ -58,6 +60,7 @@ impl Providers {
             over: AtomicBool::new(false),
             sick: AtomicUsize::new(usize::MAX),
             book: Mutex::default(),
+            begun: Instant::now(),
             recent: Mutex::default(),
         });
         tokio::spawn(push(Arc::clone(&inner), rate, Pcg64Mcg::seed_from_u64(seed)));
@@ -75,6 +78,11 @@ impl Providers {
 
     pub(crate) fn resume(&self) {
         self.0.paused.store(false, Relaxed);
+    }
+
+    /// How long it has been going on.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.begun.elapsed()
     }
 
     /// Webhooks that wait for a 2xx.
@@ -251,7 +259,7 @@ impl Inner {
         match answer.map(|answer| answer.status().as_u16()) {
             Ok(200..=299) => {
                 book.acknowledged += 1;
-                book.owes(&push.owed);
+                book.owes(&push.owed, &format!("{receiver} at {} ms", self.begun.elapsed().as_millis()));
                 for (number, fate) in &push.counted {
                     let counts = book.counts.entry(number).or_default();
                     match fate {

@@ -15,7 +15,9 @@ use crate::providers::Providers;
 use crate::redis::Redis;
 
 /// How long all may take to be answered, drained, counted and told once nothing is broken.
-const STILL_MAX: Duration = Duration::from_secs(180);
+const STILL_MAX: Duration = Duration::from_secs(60);
+/// So many lost events are told one by one.
+const LOST_TOLD: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A fleet and all it stands on.
@@ -114,7 +116,8 @@ impl World {
             let counted = (counted("delivered"), counted("failed"));
             let expected = self.providers.book(|book| book.counts.get(number).copied().unwrap_or_default());
             if counted != expected {
-                wrong.push(format!("{number} has {counted:?} and should have {expected:?}"));
+                let totals = &health["totals"];
+                wrong.push(format!("{number} has {counted:?} and should have {expected:?}; in all {totals}"));
             }
         }
         wrong
@@ -126,9 +129,10 @@ impl World {
         let (brokers, prefix) = (self.address.clone(), self.prefix.clone());
         let there = tokio::task::spawn_blocking(move || read_stream(&brokers, &prefix)).await.unwrap()?;
         let lost = self.providers.book(|book| book.settle(&there));
-        match lost.first() {
-            None => Ok(()),
-            Some(first) => Err(format!("{} acknowledged events are lost, as {first:?}", lost.len())),
+        let told: Vec<_> = lost.iter().take(LOST_TOLD).map(|one| format!("{one:?}")).collect();
+        match lost.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} acknowledged events are lost, as\n{}", told.join("\n"))),
         }
     }
 
