@@ -15,7 +15,7 @@ use crate::providers::Providers;
 use crate::redis::Redis;
 
 /// How long all may take to be answered, drained, counted and told once nothing is broken.
-const STILL_MAX: Duration = Duration::from_secs(60);
+const STILL_MAX: Duration = Duration::from_secs(180);
 /// So many lost events are told one by one.
 const LOST_TOLD: usize = 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
