@@ -23,4 +23,5 @@ mod rolling;
 mod spool;
 mod tally;
 mod tls;
+mod upgrade;
 mod verify;

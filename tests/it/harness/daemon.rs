@@ -53,7 +53,7 @@ impl Child {
     }
 
     /// Waits until it says that it is ready.
-    pub(super) async fn is_ready(&mut self) {
+    pub(crate) async fn is_ready(&mut self) {
         eventually("the daemon is ready", async || {
             if let Some(status) = self.process.try_wait().unwrap() {
                 panic!("the daemon ended with {status}:\n{}", self.stderr());
