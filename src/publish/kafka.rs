@@ -4,45 +4,25 @@
 //! `message.timeout.ms`, which is shorter than the answer's deadline, so that few are acknowledged
 //! after their webhook was refused.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Error;
-use super::broker::{
-    START_TIMEOUT, client_config, create_missing, refused_settings, scrub, secrets, topic_name,
-};
-use super::delivery::{Batch, Left, Place, Reports, Told};
+use super::broker::{START_TIMEOUT, create_missing, topic_name};
+use super::delivery::{Batch, Left, Place};
+use super::producer::Live;
 use crate::config::Kafka;
 use crate::event::{Record, Topic};
 use crate::failpoint::{self, Point};
-
-/// What is set unless `stream.kafka.properties` says otherwise.
-const DEFAULTS: [(&str, &str); 10] = [
-    ("acks", "all"),
-    ("enable.idempotence", "true"),
-    ("linger.ms", "5"),
-    ("message.timeout.ms", "3000"),
-    ("compression.type", "lz4"),
-    // Java's producers put a key on the same partition.
-    ("partitioner", "murmur2_random"),
-    ("queue.buffering.max.messages", "100000"),
-    ("queue.buffering.max.kbytes", "65536"),
-    // How soon it is noticed that no broker is connected, and that one is again.
-    ("statistics.interval.ms", "500"),
-    // An outage is to be over within 2 s of the brokers' return.
-    ("reconnect.backoff.max.ms", "500"),
-];
 
 /// How often brokers that are there and take nothing are asked for their topics, at most.
 const TOPICS_EVERY: Duration = Duration::from_secs(2);
@@ -74,9 +54,6 @@ struct Inner {
     /// Told by the producer when it is broken or refused, and at the end.
     ailing: Arc<Notify>,
 }
-
-/// A producer with its thread. Made anew when it breaks.
-struct Live(Option<ThreadedProducer<Reports>>);
 
 impl KafkaPublisher {
     /// Connects, and creates the topics that are missing. Brokers need not be there yet: nothing is
@@ -313,77 +290,6 @@ async fn await_brokers(publisher: Weak<Inner>) {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.ailing.notify_one();
-    }
-}
-
-impl Live {
-    fn new(config: &Kafka, ailing: &Arc<Notify>, trouble: Option<String>) -> Result<Self, Error> {
-        let hidden = secrets(config);
-        let client = client_config(config, &DEFAULTS)?;
-        let reports = Reports::new(hidden.clone(), Arc::clone(ailing), trouble);
-        let producer = ThreadedProducer::from_config_and_context(&client, reports)
-            .map_err(|error| refused_settings(&error, &hidden))?;
-        Ok(Self(Some(producer)))
-    }
-
-    /// The topics there are; an error if no broker answers in time, or all refuse us.
-    async fn topics(self: &Arc<Self>, config: &Kafka, within: Duration) -> Result<BTreeSet<String>, Error> {
-        let (live, hidden) = (Arc::clone(self), secrets(config));
-        let brokers = config.brokers.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let closed = || Error::NotAcknowledged("the producer is closed".into());
-            let producer = live.producer().ok_or_else(closed)?;
-            let metadata = producer.client().fetch_metadata(None, within).map_err(|error| {
-                let unheard = || Told::Trouble(scrub(&error.to_string(), &hidden));
-                unanswered(&brokers, within, producer.context().heard().unwrap_or_else(unheard))
-            })?;
-            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
-        });
-        asked.await.unwrap_or_else(|error| Err(Error::Unusable(error.to_string())))
-    }
-
-    fn producer(&self) -> Option<&ThreadedProducer<Reports>> {
-        self.0.as_ref()
-    }
-
-    fn is_broken(&self) -> bool {
-        self.producer().is_none_or(|producer| producer.context().is_broken())
-    }
-
-    /// Leaves the place to another.
-    fn gives_up(&self) {
-        if let Some(producer) = self.producer() {
-            producer.context().is_to_be_replaced();
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.producer().and_then(|producer| producer.context().trouble())
-    }
-}
-
-/// Why brokers gave no answer.
-fn unanswered(brokers: &str, within: Duration, told: Told) -> Error {
-    match told {
-        Told::Refusal(reason) => Error::Unusable(format!(
-            "{brokers} refuses Sounder ({reason}); correct the credentials and TLS settings in \
-             `stream.kafka.properties`"
-        )),
-        Told::Trouble(reason) => Error::Unreachable(format!(
-            "no answer from {brokers} within {} s ({reason}); check that the brokers run and that \
-             `stream.kafka.brokers` and its `properties` (TLS, SASL) are right",
-            within.as_secs()
-        )),
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        // Dropping a producer joins its thread and gives up what it holds, which may take half a
-        // second: not on a runtime's worker.
-        if let (Some(producer), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn_blocking(move || drop(producer));
-        }
     }
 }
 

@@ -10,6 +10,7 @@ mod forsaken;
 mod delivery;
 mod broker;
 mod probe;
+mod producer;
 mod kafka;
 mod mark;
 mod spool;
