@@ -4,9 +4,14 @@
 //! reaction (“Liked “STOP””) says nothing.
 
 mod plain;
+mod slip;
 mod sets;
+mod phrases;
+mod friends;
 mod variant;
 mod phrase;
+#[cfg(test)]
+mod generated;
 
 use crate::config::{Keywords, Language};
 use crate::event::Confidence::{self, Certain, Likely};
@@ -70,8 +75,10 @@ const TEXT_MAX: usize = 1600;
 
 /// Says what a reply means.
 pub fn classify<'k>(text: &str, keywords: &'k Keywords) -> Meaning<'k> {
-    let text: String = text.chars().take(TEXT_MAX).filter_map(plain::plain).collect();
+    let text = plain::plain(text, TEXT_MAX);
     let said = text.lines().filter(|line| !line.trim_start().starts_with('>')).collect::<Vec<_>>().join("\n");
+    // A hyphen behind a space parts clauses: “Stop - Maria”.
+    let said = said.replace(" -", " –");
     if phrase::is_reaction(&said) {
         return Meaning::Reply;
     }
@@ -87,8 +94,9 @@ pub fn classify<'k>(text: &str, keywords: &'k Keywords) -> Meaning<'k> {
     });
     let heard = whole
         .or_else(|| variant::variant(&listed, &words))
-        .or_else(|| phrase::opening(&listed, &said))
-        .or_else(|| phrase::phrase(&listed, &said));
+        .or_else(|| phrase::signed(&listed, &said))
+        .or_else(|| phrase::phrase(&listed, &said))
+        .or_else(|| variant::with_object(&listed, &words));
     heard.map_or(Meaning::Reply, |meaning| meaning.at_most(most))
 }
 

@@ -1,48 +1,88 @@
 //! A sentence that asks for an end, and is not a quotation of one. Never more than likely.
 
-use super::plain::words;
-use super::sets::{INSTRUCTIONS, NEGATIONS, PHRASES, REACTIONS, SIGNATURES, STRONG};
+use super::phrases::{INSTRUCTIONS, NEGATIONS, PHRASES, REACTIONS, SIGNATURES};
+use super::plain::{letter, words};
+use super::sets::STRONG;
+use super::slip;
+use super::variant::variant;
 use super::{Heard, Listed, Meaning};
-use crate::event::Confidence::{self, Certain, Likely};
-use crate::event::{Action, Evidence};
+use crate::event::Confidence::{Certain, Likely};
+use crate::event::Evidence;
 
 /// What divides clauses.
-const DIVIDERS: [char; 7] = ['.', ',', '!', '?', ';', ':', '…'];
+const DIVIDERS: [char; 11] = ['.', ',', '!', '?', ';', ':', '…', '–', '(', ')', '|'];
 /// How far before a phrase a negation reaches, in words.
 const NEGATION_REACH: usize = 4;
+/// Longest clause that may be nothing but a keyword, in bytes, and how many clauses are looked at.
+const ALONE_MAX: usize = 24;
+const CLAUSES_MAX: usize = 6;
 
-/// A keyword, and then something else: a telephone's signature, or why.
-pub(super) fn opening<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
+/// A keyword, and then a telephone's signature.
+pub(super) fn signed<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
     let said = said.trim();
-    let (head, rest) = said.split_at(said.find(|c| c == '\n' || DIVIDERS.contains(&c))?);
-    let head = words(head);
-    let (action, keyword, _) = listed.word(&head).filter(|(.., confidence)| *confidence == Certain)?;
-    let rest = words(rest);
-    let confidence =
-        if SIGNATURES.iter().any(|signature| rest.starts_with(signature)) { Certain } else { Likely };
-    let means =
-        |evidence, confidence: Confidence| Some(Meaning::of(action, Heard { evidence, keyword, confidence }));
-    match (action, confidence) {
-        (_, Certain) => means(Evidence::Variant, Certain),
-        (Action::OptOut, Likely) if STRONG.contains(&keyword) => means(Evidence::Phrase, Likely),
-        _ => None,
-    }
+    let is_signature = |at: &usize| {
+        // A divider may have more than one byte.
+        let line = said[*at..].trim_start_matches(is_divider).lines().next().map(words).unwrap_or_default();
+        SIGNATURES.iter().any(|signature| line.starts_with(signature))
+    };
+    let lines = said.match_indices('\n').map(|(at, _)| at);
+    let at = said.find(is_divider).into_iter().chain(lines).find(is_signature)?;
+    let (action, heard) = alone(listed, &said[..at])?.asks()?;
+    Some(Meaning::of(action, Heard { evidence: Evidence::Variant, ..heard }))
 }
 
-/// A phrase in one of the clauses outside quotation marks.
+/// What a clause means that is a keyword and nothing else.
+fn alone<'k>(listed: &Listed<'k>, clause: &str) -> Option<Meaning<'k>> {
+    let clause = words(clause);
+    if clause.is_empty() || clause.len() > ALONE_MAX {
+        return None;
+    }
+    let whole = listed.word(&clause).map(|(action, keyword, confidence)| {
+        Meaning::of(action, Heard { evidence: Evidence::Keyword, keyword, confidence })
+    });
+    whole.or_else(|| variant(listed, &clause))
+}
+
+fn is_divider(c: char) -> bool {
+    c == '\n' || DIVIDERS.contains(&c)
+}
+
+/// A phrase in one of the clauses outside quotation marks, or a strong keyword that is a clause of its
+/// own: “Hi John, stop.”, “STOP, I never signed up”.
 pub(super) fn phrase<'k>(listed: &Listed<'k>, said: &str) -> Option<Meaning<'k>> {
     let unquoted = without_quotations(said);
     let whole = Clause::of(&unquoted);
     if INSTRUCTIONS.iter().any(|part| whole.before(part).is_some()) {
         return None;
     }
-    let clauses: Vec<Clause> = unquoted.split(DIVIDERS).map(Clause::of).collect();
+    let likely = |keyword| Meaning::OptOut(Heard { evidence: Evidence::Phrase, keyword, confidence: Likely });
+    let clauses: Vec<Clause> = unquoted.split(&DIVIDERS).map(Clause::of).collect();
     let spoken = PHRASES.iter().filter(|(language, _)| listed.speaks(*language));
-    let keyword = spoken.flat_map(|(_, phrases)| phrases.iter().copied()).find(|phrase| {
+    let phrase = spoken.flat_map(|(_, phrases)| phrases.iter().copied()).find(|phrase| {
         clauses.iter().any(|clause| clause.before(phrase).is_some_and(|before| !is_negated(before)))
-    })?;
-    let heard = Heard { evidence: Evidence::Phrase, keyword, confidence: Likely };
-    Some(Meaning::OptOut(heard))
+    });
+    phrase.or_else(|| clause_of_its_own(listed, &unquoted)).map(likely)
+}
+
+/// The strong keyword that one of the first clauses is.
+fn clause_of_its_own<'k>(listed: &Listed<'k>, said: &str) -> Option<&'k str> {
+    let strong = |clause| match alone(listed, clause)? {
+        Meaning::OptOut(heard) if heard.confidence == Certain => Some(heard.keyword),
+        _ => None,
+    };
+    let keyword =
+        said.split(is_divider).take(CLAUSES_MAX).filter(|clause| may_be_strong(clause)).find_map(strong)?;
+    STRONG.contains(&keyword).then_some(keyword)
+}
+
+/// True of few words with the letters of a strong keyword, but for one: most clauses have not.
+fn may_be_strong(clause: &str) -> bool {
+    let clause = clause.trim();
+    if clause.len() > ALONE_MAX {
+        return false;
+    }
+    let letters = clause.chars().map(letter).fold(0, |all, c| all | slip::letters(&[c as u8]));
+    STRONG.iter().any(|word| (slip::letters(word.as_bytes()) & !letters).count_ones() <= 1)
 }
 
 fn is_negated(before: &str) -> bool {
@@ -55,8 +95,8 @@ struct Clause {
     /// With a space behind every word.
     text: String,
     starts: Vec<usize>,
-    /// A bit for each first byte, by its last five bits.
-    initials: u32,
+    /// A bit of 64 for each first two bytes.
+    initials: u64,
 }
 
 impl Clause {
@@ -69,8 +109,11 @@ impl Clause {
         Self { text, starts, initials }
     }
 
-    fn initial(word: &str) -> u32 {
-        1 << (word.as_bytes().first().copied().unwrap_or_default() & 31)
+    fn initial(word: &str) -> u64 {
+        match word.as_bytes() {
+            [first, second, ..] => 1 << ((u32::from(*first) + 7 * u32::from(*second)) & 63),
+            _ => 0,
+        }
     }
 
     /// What stands before `phrase`, where that stands here as whole words.

@@ -1,6 +1,9 @@
 //! The words. Every word stands here as it is heard: upper case, without accents, words with one
 //! space between them.
 
+use std::borrow::Cow;
+
+use super::slip;
 use crate::config::Language::{self, Dutch, English, French, German, Portuguese, Spanish};
 use crate::event::Action::{self, Help, OptIn, OptOut};
 use crate::event::Confidence::{self, Certain, Likely};
@@ -12,10 +15,55 @@ pub(super) struct Word {
     pub(super) language: Language,
     pub(super) action: Action,
     pub(super) confidence: Confidence,
+    /// Its letters, as [`slip::letters`] has them, and how many they are.
+    pub(super) letters: u32,
+    pub(super) size: usize,
+}
+
+impl Word {
+    /// Without spaces.
+    pub(super) fn joined(&self) -> Cow<'static, str> {
+        if self.size == self.text.len() { self.text.into() } else { self.text.replace(' ', "").into() }
+    }
 }
 
 const fn word(text: &'static str, language: Language, action: Action, confidence: Confidence) -> Word {
-    Word { text, language, action, confidence }
+    let (bytes, mut at, mut size) = (text.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        size += (bytes[at] != b' ') as usize;
+        at += 1;
+    }
+    Word { text, language, action, confidence, letters: slip::letters(bytes), size }
+}
+
+/// Sorted words, and for each initial letter how long they are: most of what is asked for is none of
+/// them, and that is soon seen.
+#[derive(Debug)]
+pub(super) struct Set {
+    words: &'static [&'static str],
+    lengths: [u32; 32],
+}
+
+impl Set {
+    pub(super) const fn of(words: &'static [&'static str]) -> Self {
+        let (mut at, mut lengths) = (0, [0; 32]);
+        while at < words.len() {
+            let word = words[at].as_bytes();
+            lengths[(word[0] & 31) as usize] |= Self::length(word.len());
+            at += 1;
+        }
+        Self { words, lengths }
+    }
+
+    const fn length(bytes: usize) -> u32 {
+        1 << if bytes < 31 { bytes } else { 31 }
+    }
+
+    pub(super) fn holds(&self, word: &str) -> bool {
+        let Some(initial) = word.as_bytes().first() else { return false };
+        self.lengths[usize::from(initial & 31)] & Self::length(word.len()) != 0
+            && self.words.binary_search(&word).is_ok()
+    }
 }
 
 /// Whole messages. English ones are the CTIA's, those of 47 CFR 64.1200(a)(10), and what providers
@@ -58,6 +106,8 @@ pub(super) const WORDS: &[Word] = &[
     word("DARME DE BAJA",    Spanish,    OptOut, Certain),
     word("PARAR",            Spanish,    OptOut, Certain),
     word("CANCELAR",         Spanish,    OptOut, Certain),
+    word("DESUSCRIBIR",      Spanish,    OptOut, Certain),
+    word("DESUSCRIBIRME",    Spanish,    OptOut, Certain),
     word("ALTO",             Spanish,    OptOut, Likely),
     word("ALTA",             Spanish,    OptIn,  Likely),
     word("COMENZAR",         Spanish,    OptIn,  Likely),
@@ -83,6 +133,7 @@ pub(super) const WORDS: &[Word] = &[
     word("CANCELAR",         Portuguese, OptOut, Certain),
     word("REMOVER",          Portuguese, OptOut, Certain),
     word("DESCADASTRAR",     Portuguese, OptOut, Certain),
+    word("DESINSCREVER",     Portuguese, OptOut, Certain),
     word("AJUDA",            Portuguese, Help,   Certain),
 ];
 
@@ -90,66 +141,17 @@ pub(super) const WORDS: &[Word] = &[
 /// that begin a message whatever follows.
 pub(super) const STRONG: &[&str] = &["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "OPTOUT", "UNSUB"];
 
-/// Words near a keyword that mean themselves, or the contrary (German and Dutch “anmelden”).
-pub(super) const OTHERS: &[&str] = &[
-    "TOP",
-    "STEP",
-    "SOP",
-    "SHOP",
-    "SLOP",
-    "STOMP",
-    "SWOP",
-    "STOW",
-    "STOPPED",
-    "STOPPER",
-    "STOPPING",
-    "QUILT",
-    "QUITE",
-    "QUIET",
-    "QUITS",
-    "CANCER",
-    "CANCELS",
-    "CANCELED",
-    "CANCELLED",
-    "CANCELADO",
-    "CANCELADA",
-    "REMOTE",
-    "REMOVED",
-    "REMOVES",
-    "REMOVAL",
-    "REVOKED",
-    "REVOKES",
-    "ANMELDEN",
-    "ANMELDUNG",
-    "AANMELDEN",
-    "DESCRIPTION",
-];
-
 /// Misspellings; those that are words of their own are only likely.
 pub(super) const VARIANTS: &[(&str, &str, Confidence)] = &[
-    ("STPO", "STOP", Certain),
     ("STORP", "STOP", Certain),
-    ("STP", "STOP", Certain),
-    ("STO", "STOP", Certain),
-    ("SOTP", "STOP", Certain),
-    ("TSOP", "STOP", Certain),
-    ("STOPO", "STOP", Certain),
     ("STOPS", "STOP", Certain),
     ("STOPT", "STOP", Certain),
     ("STOPED", "STOP", Certain),
     ("STOPE", "STOP", Certain),
     ("STOPIT", "STOP", Certain),
-    ("STOPL", "STOP", Certain),
-    ("STOO", "STOP", Certain),
-    ("STIP", "STOP", Certain),
     ("STAOP", "STOP", Certain),
-    ("STOIP", "STOP", Certain),
-    ("SROP", "STOP", Certain),
-    ("DTOP", "STOP", Certain),
-    ("ZTOP", "STOP", Certain),
     // Russian, of letters that look like no Latin ones to its end.
     ("CTOП", "STOP", Certain),
-    ("STOPALLL", "STOPALL", Certain),
     ("UNSCRIBE", "UNSUBSCRIBE", Certain),
     ("QIUT", "QUIT", Certain),
     ("OPPT OUT", "OPT OUT", Certain),
@@ -175,149 +177,83 @@ pub(super) const VARIANTS: &[(&str, &str, Confidence)] = &[
     ("STOOP", "STOP", Likely),
     ("ATOP", "STOP", Likely),
     ("OUT OPT", "OPT OUT", Likely),
+    ("STAHP", "STOP", Certain),
+    ("STAWP", "STOP", Certain),
+    ("STAAP", "STOP", Likely),
+    ("NO STOP", "STOP", Likely),
+    ("CNCL", "CANCEL", Likely),
     ("STOP IT", "STOP", Likely),
     ("STOP THIS", "STOP", Likely),
+    ("STOP THAT", "STOP", Likely),
+    ("QUIT IT", "QUIT", Likely),
+    ("QUIT THIS", "QUIT", Likely),
+    ("STOP SMS", "STOP", Certain),
+    ("STOP TXT", "STOP", Certain),
+    ("STOP TXTS", "STOP", Certain),
+    ("STOP MSG", "STOP", Certain),
+    ("STOP MSGS", "STOP", Certain),
+    ("DESABONNE", "DESABONNER", Certain),
+    ("DESABONNEZ", "DESABONNER", Certain),
+    ("DESINSCRIT", "DESINSCRIRE", Certain),
+    ("DARSE DE BAJA", "DAR DE BAJA", Certain),
+    ("DEME DE BAJA", "DAR DE BAJA", Certain),
+    ("CANCELE", "CANCELAR", Likely),
+    ("CANCELEN", "CANCELAR", Likely),
+    ("ABBESTELLUNG", "ABBESTELLEN", Certain),
+    ("MELD AF", "AFMELDEN", Certain),
+    ("MELD ME AF", "AFMELDEN", Certain),
+    ("SCHRIJF UIT", "UITSCHRIJVEN", Certain),
+    ("SCHRIJF ME UIT", "UITSCHRIJVEN", Certain),
+    ("PAREM", "PARE", Likely),
+    ("SAIR DA LISTA", "SAIR", Certain),
 ];
 
-/// What is said around a keyword out of politeness or impatience.
-pub(super) const POLITE: &[&str] = &[
-    "PLEASE",
-    "PLS",
-    "PLZ",
-    "KINDLY",
-    "THANKS",
-    "THANK",
-    "YOU",
-    "THX",
-    "NOW",
-    "RIGHT",
-    "ME",
-    "SVP",
-    "SIL",
-    "VOUS",
-    "PLAIT",
-    "MERCI",
-    "POR",
-    "FAVOR",
-    "GRACIAS",
-    "BITTE",
-    "DANKE",
-    "AUB",
-    "ALSTUBLIEFT",
-    "ALSJEBLIEFT",
-    "GRAAG",
-    "OBRIGADO",
-    "OBRIGADA",
-    "MOI",
-    "MICH",
-    "MIJ",
-    "U",
-    "HEY",
-    "OKAY",
-    "SIR",
-    "MAAM",
-    "IMMEDIATELY",
-    "STP",
-];
-
-/// How a telephone signs.
-pub(super) const SIGNATURES: &[&str] = &[
-    "SENT FROM",
-    "GET OUTLOOK",
-    "ENVOYE DE",
-    "GESENDET VON",
-    "VERZONDEN VANAF",
-    "ENVIADO DESDE",
-    "ENVIADO DO",
-];
-
-/// Word sequences that ask for an end wherever they stand in a clause.
+/// What is said around a keyword: greetings, politeness and impatience. Sorted.
 #[rustfmt::skip]
-pub(super) const PHRASES: &[(Language, &[&str])] = &[
-    (English, &[
-        "STOP TEXTING", "STOP TEXT", "STOP MESSAGING", "STOP MESSAGES", "STOP SENDING", "STOP CONTACTING",
-        "STOP BOTHERING", "STOP SPAMMING", "STOP HARASSING", "STOP CALLING", "STOP THESE", "STOP WITH THESE",
-        "STOP THE TEXTS", "STOP ALL TEXTS", "STOP ALL MESSAGES", "SAID STOP", "DO NOT TEXT", "DONT TEXT",
-        "DO NOT CONTACT", "DONT CONTACT ME", "DO NOT MESSAGE", "DONT MESSAGE ME", "DO NOT SEND ME", "DONT SEND ME",
-        "NO MORE TEXT", "NO MORE TEXTS", "NO MORE MESSAGES", "NO LONGER WANT", "NO LONGER INTERESTED",
-        "DONT WANT THESE", "DO NOT WANT THESE", "DONT WANT TO RECEIVE", "DO NOT WANT TO RECEIVE", "DONT WANT YOUR",
-        "QUIT TEXTING", "QUIT SENDING", "NEVER TEXT ME", "NEVER CONTACT ME", "WHY ARE YOU TEXTING",
-        "WHY DO YOU KEEP TEXTING", "REMOVE ME", "REMOVE MY NUMBER", "REMOVE MY PHONE NUMBER", "REMOVE THIS NUMBER",
-        "DELETE MY NUMBER", "LOSE MY NUMBER", "LOSE THIS NUMBER", "TAKE ME OFF", "TAKE MY NUMBER OFF", "GET ME OFF",
-        "GET MY NUMBER OFF", "UNSUBSCRIBE", "OPT OUT", "OPT ME OUT", "CANCEL THESE MESSAGES", "CANCEL MY SUBSCRIPTION",
-        "DO NOT WISH TO RECEIVE", "NO LONGER WISH", "DONT WANT ANY MORE", "TAKE MY NAME OFF", "WITHDRAW MY CONSENT",
-        "NOT HAVE MY CONSENT", "CEASE AND DESIST", "DISCONTINUE THESE", "LEAVE ME ALONE", "WRONG NUMBER", "WRONG PERSON", "NOT INTERESTED",
-    ]),
-    (French, &[
-        "ARRETEZ DE MENVOYER", "ARRETEZ DENVOYER", "ARRETEZ LES", "ARRETE DE MENVOYER", "PLUS RECEVOIR",
-        "NE MENVOYEZ PLUS", "DESABONNER", "DESABONNEZ MOI", "DESINSCRIRE", "DESINSCRIVEZ MOI", "RETIREZ MOI",
-        "ENLEVEZ MOI", "SUPPRIMEZ MON NUMERO", "MAUVAIS NUMERO", "LAISSEZ MOI TRANQUILLE",
-    ]),
-    (Spanish, &[
-        "NO ME ENVIEN", "NO ME ENVIES", "DEJA DE MANDARME", "NO QUIERO MAS MENSAJES", "NO ME MANDEN", "NO ME ENVIE", "NO ENVIEN MAS", "DEJEN DE", "DEJA DE ENVIAR",
-        "DEJA DE MANDAR", "DEME DE BAJA", "DENME DE BAJA", "DARME DE BAJA", "DAR DE BAJA", "NO QUIERO RECIBIR",
-        "NO MAS MENSAJES", "QUITENME", "BORREN MI NUMERO", "NUMERO EQUIVOCADO", "DEJENME EN PAZ",
-    ]),
-    (German, &[
-        "KEINE SMS MEHR", "KEINE WEITEREN SMS", "KEINE WEITEREN NACHRICHTEN", "KEINE NACHRICHTEN MEHR", "NICHT MEHR SCHREIBEN", "SCHREIBEN SIE MIR NICHT", "HOREN SIE AUF",
-        "HOR AUF MIR", "MELDEN SIE MICH AB", "MELDE MICH AB", "MICH ABMELDEN", "LOSCHEN SIE MEINE NUMMER",
-        "FALSCHE NUMMER", "IN RUHE", "TRAGEN SIE MICH AUS",
-    ]),
-    (Dutch, &[
-        "GEEN SMS MEER", "HAAL MIJ VAN DE LIJST", "GEEN BERICHTEN MEER", "STUUR MIJ GEEN", "MIJ AFMELDEN", "ME AFMELDEN", "MELD MIJ AF",
-        "SCHRIJF MIJ UIT", "HOU OP MET", "VERWIJDER MIJN NUMMER", "VERWIJDER MIJ", "VERKEERD NUMMER",
-        "LAAT ME MET RUST",
-    ]),
-    (Portuguese, &[
-        "PARE DE", "ME TIRE DA LISTA", "SAIR DA LISTA", "PAREM DE", "NAO QUERO RECEBER", "NAO QUERO MAIS", "NAO ME MANDE", "NAO ME ENVIE", "ME REMOVA",
-        "REMOVA MEU NUMERO", "TIRE MEU NUMERO", "NUMERO ERRADO", "ME DEIXEM EM PAZ",
-    ]),
+pub(super) static POLITE: Set = Set::of(&[
+    "ABEND", "AGORA", "AHORA", "ALREADY", "ALSJEBLIEFT", "ALSTUBLIEFT", "ASAP", "AUB", "BEAUCOUP", "BEDANKT", "BITTE",
+    "BONJOUR", "BONSOIR", "BRO", "BUENAS", "CHEERS", "CORDIALEMENT", "DANK", "DANKE", "DANKJEWEL", "DANKUWEL",
+    "DIRECT", "DUDE", "EVERYONE", "FAV", "FAVOR", "FOLKS", "GOEDEMORGEN", "GOEDENDAG", "GRAAG", "GRACIAS", "GROETEN",
+    "GRUESSE", "GRUSSE", "GUTEN", "GUYS", "HALLO", "HELLO", "HEY", "HI", "HIYA", "HOI", "HOLA", "IMMEDIATELY",
+    "IMMEDIATEMENT", "INMEDIATAMENTE", "JA", "JETZT", "JUST", "K", "KINDLEY", "KINDLY", "LG", "MAAM", "MADAM",
+    "MAINTENANT", "MAN", "ME", "MERCI", "METEEN", "MFG", "MICH", "MIJ", "MOI", "MORGEN", "MUCHAS", "NOW", "NU", "OBG",
+    "OBRIGADA", "OBRIGADO", "OI", "OK", "OKAY", "OLA", "OMG", "PF", "PFV", "PFVR", "PLAIT", "PLEAS", "PLEASE",
+    "PLEASEE", "PLEASEEE", "PLS", "PLZ", "PLZZ", "POR", "PORFA", "PORFAVOR", "REGARDS", "RIGHT", "SALUDOS", "SALUT",
+    "SCHON", "SIL", "SIR", "SOFORT", "STP", "SVP", "TAG", "TE", "TEAM", "THANK", "THANKS", "THANKYOU", "THERE", "THX",
+    "TKS", "TNX", "TY", "TYVM", "U", "UGH", "VIELEN", "VOUS", "X", "XFA", "XFAVOR", "XOXO", "XX", "XXX", "YA", "YO",
+    "YOU",
+]);
+
+/// What is written on to a strong keyword without a space.
+#[rustfmt::skip]
+pub(super) const AFFIXES: &[&str] = &[
+    "PLEASE", "PLS", "PLZ", "NOW", "ME", "IT", "ALL", "THIS", "THESE", "THANKS", "THANKYOU", "THX", "TEXTING", "TEXTS",
+    "TEXT", "TXTS", "TXT", "MESSAGES", "MESSAGING", "MSGS", "SMS", "SPAM", "SENDING", "SVP", "MERCI", "BITTE", "AUB",
+    "PORFAVOR", "GRACIAS",
 ];
 
-/// Words that turn what follows in their clause round: “I don't want to opt out”.
-pub(super) const NEGATIONS: &[&str] = &[
-    "DONT", "NOT", "NEVER", "DIDNT", "CANT", "CANNOT", "WONT", "WITHOUT", "NO", "NAO", "NICHT", "NIET", "PAS",
+/// Keywords that are said of messages and lists, more than of anything else.
+pub(super) const SAID_OF_MESSAGES: &[&str] = &[
+    "STOP",
+    "STOPP",
+    "STOPALL",
+    "UNSUBSCRIBE",
+    "UNSUB",
+    "OPTOUT",
+    "QUIT",
+    "CANCEL",
+    "REMOVE",
+    "ARRET",
+    "BAJA",
+    "SAIR",
 ];
 
-/// Parts of a sender's own instructions: a reply with one quotes or mocks them.
-pub(super) const INSTRUCTIONS: &[&str] = &[
-    "REPLY STOP",
-    "TEXT STOP TO",
-    "STOP TO OPT OUT",
-    "STOP TO UNSUBSCRIBE",
-    "STOP TO END",
-    "STOP TO STOP",
-    "STOP TO CANCEL",
-    "STOP 2 END",
-    "STOP TO QUIT",
-];
-
-/// Openings of the texts telephones make of a reaction to a message they quote.
-pub(super) const REACTIONS: &[&str] = &[
-    "LIKED",
-    "LOVED",
-    "DISLIKED",
-    "LAUGHED AT",
-    "EMPHASIZED",
-    "EMPHASISED",
-    "QUESTIONED",
-    "REMOVED A",
-    "REMOVED AN",
-    "A AIME",
-    "A ADORE",
-    "A RI",
-    "NA PAS AIME",
-    "LE GUSTO",
-    "LE ENCANTO",
-    "NO LE GUSTO",
-    "SE RIO",
-    "EXCLAMO",
-    "GEFALLT",
-    "HAT",
-    "LIEBT",
-    "VINDT",
-    "VOND",
-    "CURTIU",
-    "AMOU",
-    "RIU",
-];
+/// What a keyword is said of: “stop all texts”, “unsubscribe from this list”. Sorted.
+#[rustfmt::skip]
+pub(super) static OBJECTS: Set = Set::of(&[
+    "AD", "ADS", "ADVERTISING", "ALERT", "ALERTS", "ALL", "BERICHTEN", "FROM", "LIJST", "LIST", "LISTA", "LISTE",
+    "MARKETING", "MENSAGENS", "MENSAJES", "MESSAGE", "MESSAGES", "MSG", "MSGS", "MY", "NACHRICHTEN", "NEWSLETTER",
+    "NOTIFICATION", "NOTIFICATIONS", "NUMBER", "OF", "PHONE", "PROMO", "PROMOS", "PROMOTION", "PROMOTIONS", "PUB",
+    "PUBLICIDAD", "PUBLICIDADE", "PUBLICITE", "RECLAME", "SMS", "SMSES", "SPAM", "SUBSCRIPTION", "TEXT", "TEXTS",
+    "THE", "THESE", "THIS", "TO", "TXT", "TXTS", "US", "WERBUNG", "YOUR",
+]);
