@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use sounder::clock::Timestamp;
-use sounder::config::{Auth, Connection, Recipients, Secret};
+use sounder::config::{Auth, Connection, RecipientKey, Recipients, Secret};
 use sounder::event::{Provider, Record, Topic};
 use sounder::provider::{Slot, normalize, verify};
 use sounder::receive::{Envelope, RawWebhook};
@@ -54,7 +54,7 @@ impl Setting {
         let auth = Auth { path_secrets: vec![Secret::new(OPEN.into())], ..Auth::default() };
         let open = Connection { auth, ..closed.clone() };
         let mut privacy = vector::privacy();
-        privacy.recipients = Recipients::Hash(Secret::new("k".into()));
+        privacy.recipients = Recipients::Hash(RecipientKey::new(&Secret::new("k".into())));
         Self {
             registry: vector::registry(&open, privacy),
             segment: read.request.segment.map(str::to_owned),
@@ -150,8 +150,9 @@ fn understood(asked: &Asked<'_>, setting: &Setting) -> Vec<Record> {
 /// The records of a vector's request, as seeds.
 pub fn records(provider: Provider) -> Vec<Record> {
     let requests = requests(provider);
-    let all = requests.iter().zip(&SETTINGS[&provider]).filter_map(|((_, request), setting)| {
-        Some(understood(&Asked::read(request.as_bytes())?, setting))
-    });
+    let all = requests
+        .iter()
+        .zip(&SETTINGS[&provider])
+        .filter_map(|((_, request), setting)| Some(understood(&Asked::read(request.as_bytes())?, setting)));
     all.flatten().collect()
 }

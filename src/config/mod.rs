@@ -38,7 +38,7 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use privacy::{PrivacyKey, privacy_key};
 pub use receive::{Receive, Tls};
 pub use role::Role;
-pub use secret::{DeadLetters, InboundText, Privacy, Recipients, Secret};
+pub use secret::{DeadLetters, InboundText, Privacy, RecipientKey, Recipients, Secret};
 pub use source::{Source, environment};
 pub use state::{Redis, State, StateKind};
 pub use stream::{Ack, Kafka, Stream, StreamKind};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::mistake::Report;
 use super::section::Section;
 use super::value::{choice, long_secret};
-use super::{DeadLetters, InboundText, Privacy, Recipients, Secret, StreamKind};
+use super::{DeadLetters, InboundText, Privacy, RecipientKey, Recipients, Secret, StreamKind};
 
 /// What the key is called in the data directory.
 const KEY_FILE: &str = "privacy.key";
@@ -64,8 +64,8 @@ impl Meant {
     pub(super) fn settle(self, mode: PrivacyKey, dir: &Path, report: &Report) -> Privacy {
         let recipients = match self.key {
             Wanted::Nothing => Recipients::Clear,
-            Wanted::Given(key) => Recipients::Hash(key),
-            Wanted::Kept => Recipients::Hash(match mode {
+            Wanted::Given(key) => Recipients::Hash(RecipientKey::new(&key)),
+            Wanted::Kept => Recipients::Hash(RecipientKey::new(&match mode {
                 PrivacyKey::Keep if report.is_clean() => privacy_key(dir).unwrap_or_else(|error| {
                     report.add(unkept(dir, &error));
                     fresh()
@@ -73,7 +73,7 @@ impl Meant {
                 PrivacyKey::LeaveAlone | PrivacyKey::Keep => {
                     kept(&dir.join(KEY_FILE)).unwrap_or_else(|_| fresh())
                 }
-            }),
+            })),
         };
         Privacy { recipients, ..self.privacy }
     }

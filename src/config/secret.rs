@@ -59,7 +59,32 @@ pub enum Recipients {
     /// As E.164.
     Clear,
     /// As `h:` and 32 hex digits of HMAC-SHA256 under this key.
-    Hash(Secret),
+    Hash(RecipientKey),
+}
+
+/// The key that recipients are hashed with, as the state HMAC makes of it: made once, since every receipt
+/// needs it. Its `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct RecipientKey(Option<hmac::Hmac<sha2::Sha256>>);
+
+impl RecipientKey {
+    /// Takes a key in. HMAC takes keys of any length, so this cannot fail.
+    pub fn new(key: &Secret) -> Self {
+        Self(hmac::Hmac::new_from_slice(key.expose().as_bytes()).ok())
+    }
+
+    /// 32 hex digits that stand for `text`.
+    fn hash(&self, text: &str) -> String {
+        let Some(mut mac) = self.0.clone() else { return String::new() };
+        mac.update(text.as_bytes());
+        short_hex(&mac.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for RecipientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
 }
 
 /// Whether replies' text is published.
@@ -85,18 +110,9 @@ impl Privacy {
     pub fn publish(&self, e164: &str) -> Recipient {
         match &self.recipients {
             Recipients::Clear => Recipient::published(e164.to_owned()),
-            Recipients::Hash(key) => Recipient::published(["h:", &keyed_hash(key, e164)].concat()),
+            Recipients::Hash(key) => Recipient::published(["h:", &key.hash(e164)].concat()),
         }
     }
-}
-
-fn keyed_hash(key: &Secret, text: &str) -> String {
-    // HMAC takes keys of any length, so this cannot fail.
-    let Ok(mut mac) = hmac::Hmac::<sha2::Sha256>::new_from_slice(key.expose().as_bytes()) else {
-        return String::new();
-    };
-    mac.update(text.as_bytes());
-    short_hex(&mac.finalize().into_bytes().into())
 }
 
 #[cfg(test)]
@@ -113,13 +129,15 @@ mod tests {
     #[test]
     fn a_hashed_recipient_is_stable_and_says_nothing() {
         let hash = |key: &str| Privacy {
-            recipients: Recipients::Hash(Secret::new(key.into())),
+            recipients: Recipients::Hash(RecipientKey::new(&Secret::new(key.into()))),
             inbound_text: InboundText::Drop,
             dead_letters: DeadLetters::Body,
         };
         let recipient = hash("k").publish("+15005550001");
         assert_eq!(recipient, hash("k").publish("+15005550001"));
         assert_ne!(recipient, hash("l").publish("+15005550001"));
-        assert_eq!(recipient.as_str().len(), 34);
+        // RFC 2104 over SHA-256 by another hand: printf +15005550001 | openssl dgst -sha256 -hmac k
+        assert_eq!(recipient.as_str(), "h:7822611dfac7871a6e236ffe6f9020c7");
+        assert!(!format!("{:?}", hash("secretkey")).contains("secretkey"));
     }
 }

@@ -29,8 +29,8 @@ use super::{Normalized, Unproved, normalize, verify};
 use crate::clock::Timestamp;
 use crate::config::{
     Admin, Alert, Auth, Basic, BodyToken, Config, Connection, DeadLetters, HeaderToken, Health, Hmac,
-    HmacAlgorithm, HmacScheme, InboundText, List, Mapping, Privacy, Purpose, Receive, Recipients, Secret,
-    SharedAlgorithm, SharedKey, State, StateKind, Stream, StreamKind, Svix,
+    HmacAlgorithm, HmacScheme, InboundText, List, Mapping, Privacy, Purpose, Receive, RecipientKey,
+    Recipients, Secret, SharedAlgorithm, SharedKey, State, StateKind, Stream, StreamKind, Svix,
 };
 use crate::event::{Body, ConnectionId, Event, ListId, Number, Provider};
 use crate::receive::{Envelope, RawWebhook};
@@ -383,7 +383,7 @@ pub(crate) fn events(provider: Provider, body: &str) -> Vec<Event> {
     let mut connection = connection(provider);
     connection.auth.path_secrets.push(Secret::new("s".into()));
     let mut privacy = privacy();
-    privacy.recipients = Recipients::Hash(Secret::new("k".into()));
+    privacy.recipients = Recipients::Hash(RecipientKey::new(&Secret::new("k".into())));
     let registry = registry(&connection, privacy);
     let request = Request { method: "POST", target: "/", segment: Some("s"), body, ..Request::default() };
     let proved = super::verify(webhook(Some(connection), &request)).expect("the path secret proves it");

@@ -13,7 +13,7 @@ use rand_pcg::Pcg64Mcg;
 use crate::config::{
     Admin, Alert, Auth, Basic, Config, Connection, DeadLetters, Discord, Health, Hmac, HmacAlgorithm,
     HmacScheme, InboundText, List, Mapping, NumberEntry, NumberKind, NumberStatus, Privacy, Purpose, Receive,
-    Recipients, Secret, State, StateKind, Stream, StreamKind,
+    RecipientKey, Recipients, Secret, State, StateKind, Stream, StreamKind,
 };
 use crate::event::{ConnectionId, ListId, Number, Provider};
 
@@ -54,7 +54,7 @@ pub fn config(dir: &Path, seed: u64) -> Config {
         alert: Alert { discord: None },
         admin: Admin { listen: loopback(), tokens: Vec::new() },
         privacy: Privacy {
-            recipients: Recipients::Hash(secret()),
+            recipients: Recipients::Hash(RecipientKey::new(&secret())),
             inbound_text: InboundText::Drop,
             dead_letters: DeadLetters::Body,
         },
