@@ -1,6 +1,7 @@
 //! What the fuzz targets share: the golden vectors as seeds and as configurations, and what must hold
 //! of whatever comes in. A target never asserts more than the documentation promises.
 
+pub mod admin;
 pub mod stream;
 pub mod webhook;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{env, fs, io};
 
 use sounder::event::Provider;
-use sounder_fuzz::{VECTORS, stream, webhook};
+use sounder_fuzz::{VECTORS, admin, stream, webhook};
 // Its runtime holds the counters that Sounder is compiled with here.
 use libfuzzer_sys as _;
 
@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
         write(&dir.join(provider.name()), seeds)?;
     }
     write(&dir.join("stream"), stream::seeds())?;
+    write(&dir.join("admin"), admin::seeds())?;
     write(&dir.join("keywords"), replies()?)?;
     write(&dir.join("config"), configurations()?)
 }
@@ -29,7 +30,8 @@ fn replies() -> io::Result<Vec<Vec<u8>>> {
     let mut seeds = Vec::new();
     for name in ["messages", "corpus", "held_out"] {
         let text = fs::read_to_string(format!("{VECTORS}/optout/{name}.tsv"))?;
-        let said = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
+        let said =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
         seeds.extend(said.map(|(_, message)| message.as_bytes().to_vec()));
     }
     Ok(seeds)
@@ -50,5 +52,8 @@ fn configurations() -> io::Result<Vec<Vec<u8>>> {
 
 fn write(dir: &Path, seeds: impl IntoIterator<Item = Vec<u8>>) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    seeds.into_iter().enumerate().try_for_each(|(index, seed)| fs::write(dir.join(format!("{index:04}")), seed))
+    seeds
+        .into_iter()
+        .enumerate()
+        .try_for_each(|(index, seed)| fs::write(dir.join(format!("{index:04}")), seed))
 }

@@ -37,7 +37,15 @@ struct Told {
 
 /// `POST /api/v1/feedback`
 pub(super) async fn post(State(view): State<Shared>, body: Bytes) -> Answer {
-    let told: Told = serde_json::from_slice(&body).map_err(|error| {
+    let event = told(&view.rails.registry.load(), &body, view.rails.clock.now())?;
+    let id = event.id.as_str().to_owned();
+    publish(&view, &[event]).await?;
+    Ok(Json(json!({ "id": id })).into_response())
+}
+
+/// The feedback that a body tells.
+pub(super) fn told(registry: &Registry, body: &[u8], now: Timestamp) -> Result<Event, Problem> {
+    let told: Told = serde_json::from_slice(body).map_err(|error| {
         Problem::bad_request(format!(
             "send {{connection, kind, severity, number, subject, code, text, occurred_at}}, of which connection, \
              kind and text are needed: line {}, column {} is not that",
@@ -45,11 +53,7 @@ pub(super) async fn post(State(view): State<Shared>, body: Bytes) -> Answer {
             error.column()
         ))
     })?;
-    let event =
-        event(&view.rails.registry.load(), told, view.rails.clock.now()).map_err(Problem::unprocessable)?;
-    let id = event.id.as_str().to_owned();
-    publish(&view, &[event]).await?;
-    Ok(Json(json!({ "id": id })).into_response())
+    event(registry, told, now).map_err(Problem::unprocessable)
 }
 
 fn event(registry: &Registry, told: Told, now: Timestamp) -> Result<Event, String> {

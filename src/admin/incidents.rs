@@ -91,6 +91,16 @@ struct By {
     by: Option<String>,
 }
 
+/// Who a body says acknowledges; none where there is no body.
+pub(super) fn told(body: &[u8]) -> Result<Option<String>, Problem> {
+    let by: By = match body.is_empty() {
+        true => By::default(),
+        false => serde_json::from_slice(body)
+            .map_err(|_| Problem::bad_request("send {\"by\": \"your name\"}, or nothing"))?,
+    };
+    Ok(by.by)
+}
+
 /// `POST /api/v1/incidents/{id}/ack`: the incident as it is then. The first to acknowledge it has done so.
 pub(super) async fn acknowledge(
     State(view): State<Shared>,
@@ -98,11 +108,7 @@ pub(super) async fn acknowledge(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Answer {
-    let by: By = match body.is_empty() {
-        true => By::default(),
-        false => serde_json::from_slice(&body)
-            .map_err(|_| Problem::bad_request("send {\"by\": \"your name\"}, or nothing"))?,
-    };
+    let by = told(&body)?;
     let observer = observer(&view)?;
     let mut shown = incidents_shown(observer).await?;
     let mut incident = shown.remove(&id).ok_or_else(|| Problem::not_found("no incident has this id"))?;
@@ -110,7 +116,7 @@ pub(super) async fn acknowledge(
         return Err(Problem::unprocessable("the incident is resolved: there is nothing to acknowledge"));
     }
     if incident.acknowledged.is_none() {
-        let acknowledged = Acknowledgement { by: who.or(by.by), at: view.rails.clock.now() };
+        let acknowledged = Acknowledgement { by: who.or(by), at: view.rails.clock.now() };
         let document =
             serde_json::to_vec(&acknowledged).map_err(|error| Problem::unavailable(error.to_string()))?;
         let put = Put { table: Table::Acknowledged, key: id.clone(), value: Some(document.into()) };

@@ -10,6 +10,7 @@ mod feedback;
 mod guard;
 mod incidents;
 mod openapi;
+mod posted;
 mod problem;
 mod ready;
 mod reconciliation;
@@ -39,6 +40,8 @@ use crate::publish::Booked;
 use crate::receive::Departure;
 use crate::registry::Registry;
 use crate::tally::{Mirror, Store};
+
+pub use posted::Posted;
 
 /// What the listener shows. Every request shares one.
 #[derive(Debug)]

@@ -44,7 +44,15 @@ struct Registered {
 
 /// `POST /api/v1/sends`
 pub(super) async fn post(State(view): State<Shared>, body: Bytes) -> Answer {
-    let sends: Vec<Registered> = serde_json::from_slice(&body).map_err(|error| {
+    let (registry, now) = (view.rails.registry.load_full(), view.rails.clock.now());
+    let events = told(&registry, &body, now)?;
+    publish(&view, &events).await?;
+    Ok(Json(json!({ "registered": events.len() })).into_response())
+}
+
+/// The sends that a body registers, all of them or none.
+pub(super) fn told(registry: &Registry, body: &[u8], now: Timestamp) -> Result<Vec<Event>, Problem> {
+    let sends: Vec<Registered> = serde_json::from_slice(body).map_err(|error| {
         Problem::bad_request(format!(
             "send a JSON array of {{provider, connection, message_id or reference, number, list, recipient, sent_at}}: {}",
             place(&error)
@@ -53,10 +61,7 @@ pub(super) async fn post(State(view): State<Shared>, body: Bytes) -> Answer {
     if sends.len() > SENDS_MAX {
         return Err(Problem::unprocessable(format!("at most {SENDS_MAX} sends a request; split it")));
     }
-    let (registry, now) = (view.rails.registry.load_full(), view.rails.clock.now());
-    let events = read(&registry, sends, now)?;
-    publish(&view, &events).await?;
-    Ok(Json(json!({ "registered": events.len() })).into_response())
+    read(registry, sends, now)
 }
 
 /// Where JSON is wrong, without what it says: that may be somebody's number.

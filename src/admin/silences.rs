@@ -67,13 +67,7 @@ pub(super) async fn list(State(view): State<Shared>, Query(which): Query<Which>)
 
 /// `POST /api/v1/silences`
 pub(super) async fn post(State(view): State<Shared>, Extension(who): Extension<Who>, body: Bytes) -> Answer {
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
-        Problem::bad_request(format!(
-            "send {{number, list, brand or provider, until or for, why, by}}: line {}, column {} is not that",
-            error.line(),
-            error.column()
-        ))
-    })?;
+    let silence = told(&view.rails.registry.load(), &body, &who, view.rails.clock.now())?;
     let (store, now) = (&observer(&view)?.store, view.rails.clock.now());
     let kept = silences(store).await?;
     let over = |silence: &&Silence| now.since(silence.until) > HOURS_KEPT;
@@ -81,7 +75,6 @@ pub(super) async fn post(State(view): State<Shared>, Extension(who): Extension<W
     if kept.len() - forgotten.len() >= SILENCES_MAX {
         return Err(Problem::unprocessable(format!("at most {SILENCES_MAX} silences are kept; end some")));
     }
-    let silence = silence(&view.rails.registry.load(), asked, &who, now).map_err(Problem::unprocessable)?;
     let document = serde_json::to_vec(&silence).map_err(|error| Problem::unavailable(error.to_string()))?;
     let put = Put { table: Table::Silences, key: silence.id.clone(), value: Some(document.into()) };
     store.save([forgotten, vec![put]].concat()).await?;
@@ -106,6 +99,18 @@ pub(super) async fn delete(
 
 fn forget(id: &str) -> Put {
     Put { table: Table::Silences, key: id.to_owned(), value: None }
+}
+
+/// The silence that a body asks for.
+pub(super) fn told(registry: &Registry, body: &[u8], who: &Who, now: Timestamp) -> Result<Silence, Problem> {
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| {
+        Problem::bad_request(format!(
+            "send {{number, list, brand or provider, until or for, why, by}}: line {}, column {} is not that",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    silence(registry, asked, who, now).map_err(Problem::unprocessable)
 }
 
 fn silence(registry: &Registry, asked: Asked, who: &Who, now: Timestamp) -> Result<Silence, String> {
