@@ -74,7 +74,7 @@ async fn start(dir: &tempfile::TempDir, clock: Clock) -> Daemon {
     let mut traffic = Traffic::new(&config, &format!("http://{address}"), options).unwrap();
     for sender in traffic.senders_mut() {
         if sender.number.as_ref().is_some_and(|number| number.as_str() == scene::SICK) {
-            sender.outlook = Outlook { delivery_rate: 0.5, filtered: 0.9 };
+            sender.outlook = Outlook { delivery_rate: 0.5, filtered: 0.9, of_provider: 0.0 };
         }
     }
     let plan = Plan {

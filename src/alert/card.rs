@@ -209,9 +209,12 @@ fn description(incident: &Incident) -> String {
 fn rate_field(incident: &Incident) -> String {
     let (first, beside) = incident.shown();
     let beside = beside.map_or_else(String::new, |other| format!(" · {}", brief(other)));
+    let (told, beside) = match incident.is_early() {
+        true => (early(&incident.evidence), format!(" · {}", brief(first))),
+        false => (rate_over(first), beside),
+    };
     format!(
-        "**{}**{beside}\n{} judged over {}, {} pending, {} unreported\n{}",
-        rate_over(first),
+        "**{told}**{beside}\n{} judged over {}, {} pending, {} unreported\n{}",
         grouped(first.counts.judged()),
         first.window.title(),
         grouped(incident.pending),
@@ -238,10 +241,8 @@ pub fn proof(proof: &Evidence) -> String {
             chance(proof)
         ),
         Rule::Early | Rule::Sudden => format!(
-            "Last step: {} of about {judged} failed within {}; at a true {threshold} % chance does \
-             that less than once in {}.",
-            grouped(proof.counts.failed),
-            if proof.rule == Rule::Sudden { "5 min" } else { "15 min" },
+            "Last step: {}; at a true {threshold} % chance does that less than once in {}.",
+            early(proof),
             chance(proof)
         ),
         Rule::Recovered => {
@@ -261,12 +262,21 @@ fn chance(proof: &Evidence) -> String {
     grouped(whole / place * place)
 }
 
-/// `92.8 % (91.6–94.0) over 15 min · 96.6 % over 1 h`.
+/// `92.8 % (91.6–94.0) over 15 min · 96.6 % over 1 h`. While what proved an incident has not matured, the
+/// windows know nothing of it, so its own counts come first: `57 of about 150 failed within 5 min`.
 fn windows(incident: &Incident) -> String {
     match incident.shown() {
+        (first, _) if incident.is_early() => format!("{} · {}", early(&incident.evidence), brief(first)),
         (first, Some(beside)) if incident.is_open() => format!("{} · {}", rate_over(first), brief(beside)),
         (first, _) => rate_over(first),
     }
+}
+
+/// `57 of about 150 failed within 5 min`.
+fn early(proof: &Evidence) -> String {
+    let span = if proof.rule == Rule::Sudden { "5 min" } else { "15 min" };
+    let [failed, of] = [proof.counts.failed, proof.counts.judged()].map(grouped);
+    format!("{failed} of about {of} failed within {span}")
 }
 
 /// `92.8 % (91.6–94.0) over 15 min`.
@@ -400,7 +410,7 @@ mod tests {
     use super::*;
     use crate::alert::incident::sample;
     use crate::event::ListId;
-    use crate::health::Window;
+    use crate::health::{Counts, Window};
 
     fn pretty(value: &Value) -> String {
         serde_json::to_string_pretty(value).unwrap()
@@ -440,6 +450,24 @@ mod tests {
         let called = called["content"].as_str().unwrap();
         assert!(called.contains("over 15 min · 96.6 % over 1 h · filtered by carriers"), "{called}");
         assert!(called.len() < 200, "{called}");
+    }
+
+    #[test]
+    fn a_step_that_no_window_shows_yet_is_told_by_its_own_counts() {
+        let mut incident = sample::incident();
+        let mut counts = Counts { delivered: 93, failed: 57, ..Counts::default() };
+        incident.evidence = Evidence::new(Rule::Sudden, Window::Quarter, counts.clone(), incident.current.at);
+        (counts.delivered, counts.failed) = (990, 10);
+        incident.current = Evidence::new(Rule::Odds, Window::Hour, counts, incident.current.at);
+        incident.beside = None;
+        let told = "57 of about 150 failed within 5 min";
+        let called = |incident: &Incident| ping(incident, None)["content"].as_str().unwrap().to_owned();
+        assert!(called(&incident).contains(&format!("{told} · 99.0 % over 1 h")), "{}", called(&incident));
+        let field = rate_field(&incident);
+        assert!(field.starts_with(&format!("**{told}** · 99.0 % over 1 h\n1,000 judged")), "{field}");
+        // Once it is in the windows, they say more.
+        incident.current.at = incident.current.at.plus(std::time::Duration::from_secs(1200));
+        assert!(!called(&incident).contains(told), "{}", called(&incident));
     }
 
     #[test]

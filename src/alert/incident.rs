@@ -320,6 +320,14 @@ impl Incident {
         }
     }
 
+    /// True while what proved the last step is worse than any window shows, because its messages have
+    /// not matured.
+    pub fn is_early(&self) -> bool {
+        let (proof, (shown, _)) = (&self.evidence, self.shown());
+        let is_early = matches!(proof.rule, Rule::Early | Rule::Sudden) && proof.rate < shown.rate;
+        is_early && self.is_open() && self.current.at.since(proof.at) < Window::Quarter.span()
+    }
+
     /// True when a card made of `other` would say the same, times aside.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let same_counts = self.current.counts == other.current.counts && self.pending == other.pending;

@@ -68,6 +68,21 @@ impl Story {
         self.now = now;
     }
 
+    /// Messages of a number, or of a connection, sent so many minutes ago.
+    pub(crate) fn tell(
+        &mut self,
+        (connection, number): (&str, Option<&str>),
+        ago: u64,
+        counter: Counter,
+        count: i64,
+    ) -> &mut Self {
+        let now = self.now;
+        self.now = now.minus(Duration::from_secs(60 * ago)).plus(HALF_AN_HOUR);
+        self.count(&key(connection, number), counter, count);
+        self.now = now;
+        self
+    }
+
     fn count(&mut self, key: &CellKey, counter: Counter, count: i64) -> &mut Self {
         let minute = self.now.minus(HALF_AN_HOUR).minute();
         let cell = self.cells.register(key);

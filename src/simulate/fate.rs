@@ -27,6 +27,8 @@ pub enum Reason {
     Unreachable,
     /// There is no such subscriber.
     Unknown,
+    /// The provider itself failed.
+    Provider,
     /// The sender's account may not send (no balance, suspended).
     Account,
 }
@@ -133,6 +135,7 @@ impl Fate {
 pub(super) const fn sayable(provider: Provider, fate: Fate) -> Fate {
     match (provider, fate) {
         (Provider::Cm | Provider::Lime, Fate::Failed(Reason::Account)) => Fate::Failed(Reason::Unknown),
+        (Provider::Lime, Fate::Failed(Reason::Provider)) => Fate::Failed(Reason::Unreachable),
         (Provider::Lime, Fate::Blocked) => Fate::Failed(Reason::Unknown),
         (Provider::Infobip | Provider::Cm | Provider::Lime, Fate::Canceled) => Fate::Sent,
         (_, fate) => fate,

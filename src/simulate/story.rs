@@ -32,17 +32,16 @@ pub enum Struck {
 }
 
 /// How everybody fares who is not in the story.
-const WELL: Outlook = Outlook { delivery_rate: 0.988, filtered: 0.1 };
+const WELL: Outlook = Outlook { delivery_rate: 0.988, filtered: 0.1, of_provider: 0.0 };
 
-const fn phase(
-    told: [&'static str; 2],
-    struck: Struck,
-    delivery_rate: f64,
-    filtered: f64,
-    seconds: u64,
-) -> Phase {
+/// So many messages arrive, and of the others so many are filtered by carriers.
+const fn filtered(delivery_rate: f64, filtered: f64) -> Outlook {
+    Outlook { delivery_rate, filtered, of_provider: 0.0 }
+}
+
+const fn phase(told: [&'static str; 2], struck: Struck, outlook: Outlook, seconds: u64) -> Phase {
     let [headline, next] = told;
-    Phase { headline, next, struck, outlook: Outlook { delivery_rate, filtered }, seconds }
+    Phase { headline, next, struck, outlook, seconds }
 }
 
 /// The story everyone sees once: down through every threshold, and back.
@@ -53,8 +52,7 @@ const FIRST: [Phase; 5] = [
             "at 0:20 carriers begin to filter one of them; Sounder waits 10 minutes (10 s here) for receipts",
         ],
         Struck::Number(SICK),
-        0.988,
-        0.1,
+        filtered(0.988, 0.1),
         20,
     ),
     phase(
@@ -63,8 +61,7 @@ const FIRST: [Phase; 5] = [
             "a card on Discord (watch, below 95 %) at about 0:45, when the numbers prove it",
         ],
         Struck::Number(SICK),
-        0.915,
-        0.6,
+        filtered(0.915, 0.6),
         20,
     ),
     phase(
@@ -73,8 +70,7 @@ const FIRST: [Phase; 5] = [
             "the card gets worse (degraded, below 90 %) at about 1:00",
         ],
         Struck::Number(SICK),
-        0.83,
-        0.75,
+        filtered(0.83, 0.75),
         18,
     ),
     phase(
@@ -83,8 +79,7 @@ const FIRST: [Phase; 5] = [
             "critical, below 80 %, at about 1:15",
         ],
         Struck::Number(SICK),
-        0.55,
-        0.9,
+        filtered(0.55, 0.9),
         17,
     ),
     phase(
@@ -93,8 +88,7 @@ const FIRST: [Phase; 5] = [
             "better band by band, each of which must hold for 15 minutes (15 s here); resolved at about 2:45",
         ],
         Struck::Number(SICK),
-        0.995,
-        0.1,
+        filtered(0.995, 0.1),
         105,
     ),
 ];
@@ -103,19 +97,17 @@ const FIRST: [Phase; 5] = [
 const THEN: [Phase; 4] = [
     phase(
         [
-            "Twilio has an outage: six in ten messages of its three numbers are lost",
+            "Twilio has an outage: hardly a message of its three numbers arrives",
             "one card for Twilio, which names its numbers, within a few seconds; none of them calls by itself",
         ],
         Struck::Provider(Provider::Twilio),
-        0.4,
-        0.0,
+        Outlook { delivery_rate: 0.02, filtered: 0.0, of_provider: 1.0 },
         25,
     ),
     phase(
         ["Twilio delivers again", "its card gets better band by band; resolved in about a minute and a half"],
         Struck::Provider(Provider::Twilio),
-        0.993,
-        0.1,
+        filtered(0.993, 0.1),
         125,
     ),
     phase(
@@ -124,15 +116,13 @@ const THEN: [Phase; 4] = [
             "a card of its own (watch) in about 25 s, with another cause and other advice",
         ],
         Struck::Number(AILING),
-        0.87,
-        0.05,
+        filtered(0.87, 0.05),
         25,
     ),
     phase(
         ["the list was cleaned: +1 202 555 0142 recovers", "resolved in a little more than a minute"],
         Struck::Number(AILING),
-        0.993,
-        0.1,
+        filtered(0.993, 0.1),
         120,
     ),
 ];

@@ -225,7 +225,7 @@ impl Rolls {
 
     /// Puts a name on its roll, from when it was on it, if it was. Of notices the oldest is pushed out
     /// where there are too many; its name is returned.
-    pub(super) fn put(&mut self, entry: &Entry, was: Option<u32>) -> Option<[u8; 8]> {
+    pub fn put(&mut self, entry: &Entry, was: Option<u32>) -> Option<[u8; 8]> {
         let at = entry.at.seconds();
         let Some(notice) = &entry.notice else {
             self.roll(&entry.roll).put(was, at);

@@ -22,7 +22,7 @@ use crate::health::report::Report;
 use crate::health::scope::{Kind, Scope};
 use crate::health::signal::{Flag, Signal};
 use crate::health::signals;
-use crate::health::standing::{Evidence, Rule, Transition};
+use crate::health::standing::{Evidence, Resolved, Rule, Transition};
 use crate::health::sums::Window;
 use crate::health::view::{NumberView, View};
 use crate::tally::Notice;
@@ -228,6 +228,9 @@ impl<'a> Round<'a> {
             on_sick.filter_map(|leg| leg.provider.filter(|p| sick(*p)).map(|p| (leg, p))).collect();
         let Some((_, provider)) = on_sick.first().copied() else {
             if case.absorbed.take().is_some() {
+                // Nor do windows longer than the one judged on find it again, for as long as they hold it.
+                let (incident, worst) = (String::new(), Band::Unknown);
+                case.rate.resolved = Some(Resolved { incident, at: self.now, worst });
                 case.released = Some(self.now);
             }
             case.apart = 0;
@@ -337,3 +340,6 @@ impl<'a> Round<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,11 @@ pub enum Trouble {
         /// The one's, if it differs.
         worst: Option<f64>,
     },
+    /// Every number of the first provider falls to a rate, and one of them stays there.
+    Lingering {
+        /// The rate.
+        to: f64,
+    },
     /// The first provider's receipts do not come in any more; sends are registered.
     BrokenWebhook,
     /// Nothing, with sends registered.
@@ -73,7 +78,7 @@ impl Trouble {
         match self {
             Self::BrokenWebhook | Self::Registered => Self::Registered,
             // Falls have their own times, and late receipts are of the fall.
-            Self::Number { .. } | Self::Outage { .. } => self,
+            Self::Number { .. } | Self::Outage { .. } | Self::Lingering { .. } => self,
             Self::None | Self::Account => Self::None,
         }
     }
@@ -162,7 +167,9 @@ impl World {
         let of_provider = |call: &&Call| call.scope == scope && call.minute >= 0;
         let first = calls.iter().find(of_provider);
         let right = match self.trouble {
-            Trouble::Outage { to, .. } => Band::of(Some(to), &self.health.thresholds),
+            Trouble::Outage { to, .. } | Trouble::Lingering { to } => {
+                Band::of(Some(to), &self.health.thresholds)
+            }
             _ => Band::Watch,
         };
         let in_band = calls.iter().filter(of_provider).find(|call| call.band >= right);
@@ -181,10 +188,11 @@ impl World {
     fn falls_to(&self, index: u32) -> Option<f64> {
         match self.trouble {
             Trouble::Outage { worst: Some(worst), .. } if index == 0 => Some(worst),
-            Trouble::Outage { to, .. } if is_on_first(index) => Some(to),
+            Trouble::Outage { to, .. } | Trouble::Lingering { to } if is_on_first(index) => Some(to),
             Trouble::Number { to, .. } if index == 0 => Some(to),
             Trouble::None
             | Trouble::Outage { .. }
+            | Trouble::Lingering { .. }
             | Trouble::Number { .. }
             | Trouble::BrokenWebhook
             | Trouble::Registered
@@ -197,7 +205,9 @@ impl World {
         let begins = START + WARM_UP + CALM;
         let source = |index| {
             let connection = connection(index)?;
-            let fall = self.falls_to(index).map(|to| Fall { to, after: 0, lasting: self.lasting });
+            let lingers = index == 0 && matches!(self.trouble, Trouble::Lingering { .. });
+            let lasting = if lingers { self.lasting + self.after } else { self.lasting };
+            let fall = self.falls_to(index).map(|to| Fall { to, after: 0, lasting });
             let traffic = Traffic { fall, ..Traffic::plain(0.985, self.per_hour) };
             let source = Source::new(&traffic, self.seed, index, START).falling_at(begins);
             let key =
@@ -242,7 +252,9 @@ fn counted(trouble: Trouble, index: u32, counter: Counter) -> Vec<Counter> {
         Trouble::BrokenWebhook | Trouble::Registered => vec![counter, Counter::REGISTERED, Counter::ANSWERED],
         Trouble::Number { class, .. } if index == 0 && failed => vec![Counter::failed(class)],
         Trouble::Account if on_first => vec![Counter::failed(FailureClass::Account)],
-        Trouble::Outage { .. } if failed => vec![Counter::failed(FailureClass::ProviderError)],
+        Trouble::Outage { .. } | Trouble::Lingering { .. } if failed => {
+            vec![Counter::failed(FailureClass::ProviderError)]
+        }
         // Everyday failures are of a kind that is nobody's signal.
         _ if failed => vec![Counter::failed(FailureClass::Expired)],
         _ => vec![counter],
@@ -329,6 +341,16 @@ mod tests {
         assert!(others.is_empty(), "{others:?}");
         let scopes = scopes(&seen);
         assert!(scopes.contains(&first()) && scopes.contains(&sick), "{:?}", seen.calls);
+    }
+
+    #[test]
+    fn a_number_that_stays_sick_when_its_provider_is_well_again_is_its_own_ping_then() {
+        let seen = play(24, 120.0, Trouble::Lingering { to: 0.5 }, [60, 240]);
+        let sick = Scope::from(number(0).unwrap());
+        assert_eq!(scopes(&seen), [first(), sick.clone()], "{:?}", seen.calls);
+        let own: Vec<_> = seen.calls.iter().filter(|call| call.scope == sick).collect();
+        assert!(own.iter().all(|call| call.minute > 60), "{own:?}");
+        assert_eq!(own.last().map(|call| call.band), Some(Band::Critical), "{own:?}");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Outlook {
     pub delivery_rate: f64,
     /// Share of the failures that are a carrier's filtering.
     pub filtered: f64,
+    /// Share of the failures that are the provider's own.
+    pub of_provider: f64,
 }
 
 /// Shares of fates that are neither side of the rate.
@@ -68,7 +70,7 @@ impl Rare {
 
 /// Every number on every connection it is on.
 pub(super) fn senders(config: &Config, routes: &[Route], delivery_rate: f64) -> Vec<Sender> {
-    let outlook = Outlook { delivery_rate, filtered: 0.2 };
+    let outlook = Outlook { delivery_rate, filtered: 0.2, of_provider: 0.0 };
     let of_connection = |(route, connection): (usize, &Connection)| {
         numbers(config, connection).into_iter().map(move |(number, said)| Sender {
             route,
@@ -135,9 +137,11 @@ pub(super) fn fate(outlook: &Outlook, rare: Rare, random: &mut Pcg64Mcg) -> Fate
     if random.random::<f64>() < outlook.delivery_rate {
         return Fate::Delivered;
     }
+    let known = outlook.filtered + outlook.of_provider;
     let reason = match random.random::<f64>() {
         filtered if filtered < outlook.filtered => Reason::Filtered,
-        other if other < (1.0 + outlook.filtered) / 2.0 => Reason::Unreachable,
+        broken if broken < known => Reason::Provider,
+        other if other < (1.0 + known) / 2.0 => Reason::Unreachable,
         _ => Reason::Unknown,
     };
     Fate::Failed(reason)

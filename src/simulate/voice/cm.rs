@@ -38,6 +38,7 @@ const fn words(fate: Fate) -> (&'static str, &'static str, &'static str) {
         Fate::Delivered => ("2", "", "Delivered"),
         Fate::Failed(Reason::Filtered) => ("3", "28", "Suspected SPAM"),
         Fate::Failed(Reason::Unreachable) => ("3", "24", "Absent subscriber"),
+        Fate::Failed(Reason::Provider) => ("3", "25", "System failure"),
         Fate::Failed(Reason::Unknown | Reason::Account) | Fate::Canceled => ("3", "5", "Undelivered"),
         Fate::Blocked => ("1", "37", "On national blacklist"),
     }

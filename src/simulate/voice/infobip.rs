@@ -62,6 +62,7 @@ const fn status(fate: Fate) -> (u8, &'static str, u8, &'static str) {
         Fate::Delivered => (3, "DELIVERED", 5, "DELIVERED_TO_HANDSET"),
         Fate::Blocked => (5, "REJECTED", 14, "REJECTED_DESTINATION_BLOCKLISTED"),
         Fate::Failed(Reason::Account) => (5, "REJECTED", 12, "REJECTED_NOT_ENOUGH_CREDITS"),
+        Fate::Failed(Reason::Provider) => (5, "REJECTED", 21, "REJECTED_SYSTEM_ERROR"),
         Fate::Failed(_) | Fate::Canceled => (2, "UNDELIVERABLE", 9, "UNDELIVERABLE_NOT_DELIVERED"),
     }
 }
@@ -80,7 +81,7 @@ const fn error(fate: Fate) -> &'static str {
         Fate::Blocked => {
             r#"{"groupId":2,"groupName":"USER_ERRORS","id":603,"name":"EC_CONTENT_BLOCKED","description":"Content blocked","permanent":true}"#
         }
-        Fate::Sent | Fate::Delivered | Fate::Failed(Reason::Account) => {
+        Fate::Sent | Fate::Delivered | Fate::Failed(Reason::Account | Reason::Provider) => {
             r#"{"groupId":0,"groupName":"OK","id":0,"name":"NO_ERROR","description":"No Error","permanent":false}"#
         }
     }

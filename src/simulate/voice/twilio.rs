@@ -74,6 +74,7 @@ const fn words(fate: Fate) -> (&'static str, &'static str) {
         Fate::Failed(Reason::Filtered) => ("undelivered", "30007"),
         Fate::Failed(Reason::Unreachable) => ("undelivered", "30003"),
         Fate::Failed(Reason::Unknown) => ("undelivered", "30005"),
+        Fate::Failed(Reason::Provider) => ("failed", "30500"),
         Fate::Failed(Reason::Account) => ("failed", "30002"),
     }
 }

@@ -1,22 +1,22 @@
 //! The rules beside the rate, each a few lines on the same counts: a view goes in, what it says at
-//! one evaluation comes out. Pure; what confirms and ends a signal is [`Flag`](super::signal::Flag)'s.
+//! one evaluation comes out. Pure; what confirms and ends a signal is [`Flag`](crate::health::signal::Flag)'s.
 //!
 //! Shares are judged as the rate is: the odds against so many at the threshold must be long.
 
 use std::time::Duration;
 
-use super::band::Band;
-use super::coverage::Coverage;
-use super::delay::Delays;
-use super::early::odds;
-use super::rate::share;
-use super::scope::Kind;
-use super::signal::Signal;
-use super::sums::{Sums, Window};
-use super::view::{ConnectionView, ListView, NumberView};
 use crate::clock::Timestamp;
 use crate::config::{Health, Purpose};
 use crate::event::{FailureClass, FeedbackKind, Severity};
+use crate::health::band::Band;
+use crate::health::coverage::Coverage;
+use crate::health::delay::Delays;
+use crate::health::early::odds;
+use crate::health::rate::share;
+use crate::health::scope::Kind;
+use crate::health::signal::Signal;
+use crate::health::sums::{Sums, Window};
+use crate::health::view::{ConnectionView, ListView, NumberView};
 use crate::tally::Notice;
 
 /// Messages a share is judged by at least.
@@ -234,7 +234,7 @@ fn account(sums: &Sums) -> Signal {
 }
 
 /// Distinct recipients who opted out, over one window.
-fn opt_outs(of: super::response::OptOut, window: Window, settings: &Health) -> Signal {
+fn opt_outs(of: crate::health::response::OptOut, window: Window, settings: &Health) -> Signal {
     let limits = if window == Window::Day { settings.opt_outs } else { settings.opt_outs_long };
     Graded {
         kind: Kind::OptOuts,
@@ -310,3 +310,6 @@ fn worst(signals: [Signal; 3]) -> Signal {
 fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
+
+#[cfg(test)]
+mod tests;
