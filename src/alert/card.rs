@@ -11,7 +11,8 @@ use serenity::model::Colour;
 use serenity::model::id::RoleId;
 
 use super::cause::label;
-use super::incident::{Incident, LegLine, ListLine, NumberLine, SignalLine, TimelineEntry};
+use super::incident::{Incident, ListLine, NumberLine, SignalLine, TimelineEntry};
+use super::leg;
 use super::text::{cut, grouped, json, lines, plain, relative, spaced, utf16};
 use crate::health::{Band, Change, Evidence, Kind, Rule, Scope, odds, percent};
 
@@ -24,8 +25,6 @@ const EMBED_MAX: usize = 6000;
 const CONTENT_MAX: usize = 2000;
 /// Steps shown, newest last.
 const STEPS_SHOWN: usize = 8;
-/// Messages a day that say how a leg is.
-const LEG_MIN: u64 = 20;
 
 /// The card, as the body that posts it or the one that edits it: Discord takes the same.
 pub fn render(incident: &Incident) -> Value {
@@ -69,7 +68,7 @@ pub fn title(incident: &Incident) -> String {
     };
     let whose = whose(incident);
     match (incident.sick_leg(), incident.kind) {
-        (Some(leg), Kind::DeliveryRate) => format!("{head} · {whose} · {} leg", leg_name(leg)),
+        (Some(leg), Kind::DeliveryRate) => format!("{head} · {whose} · {} leg", leg::name(leg)),
         (None, Kind::DeliveryRate) => format!("{head} · {whose}"),
         (_, kind) => format!("{head} · {whose} · {}", kind.title()),
     }
@@ -149,7 +148,7 @@ impl Card {
             fields.push(("Lists", lines(&incident.lists, list_line), Side::BySide));
         }
         if !incident.legs.is_empty() {
-            fields.push(("Legs", lines(&incident.legs, leg_line), Side::BySide));
+            fields.push(("Legs", lines(&incident.legs, leg::line), Side::BySide));
         }
         if incident.is_open() {
             fields.push(("What to do", what_to_do(incident), Side::Alone));
@@ -330,41 +329,9 @@ fn worst_numbers(incident: &Incident) -> String {
     text.join("\n")
 }
 
-fn leg_line(leg: &LegLine) -> String {
-    match leg.rate {
-        Some(rate) => {
-            let share = percent(rate);
-            format!("{}: {} · {share} % of {}", leg_name(leg), leg.band.name(), grouped(leg.judged))
-        }
-        None => format!("{}: no traffic", leg_name(leg)),
-    }
-}
-
-fn leg_name(leg: &LegLine) -> String {
-    leg.provider.map_or_else(|| leg.connection.to_string(), |provider| provider.title().to_owned())
-}
-
 fn what_to_do(incident: &Incident) -> String {
-    let about_legs = legs_advice(incident).map_or_else(String::new, |advice| format!("\n{advice}"));
+    let about_legs = leg::advice(incident).map_or_else(String::new, |advice| format!("\n{advice}"));
     format!("{}{about_legs}\n{}", incident.advice, super::runbook::link(incident))
-}
-
-/// Whether another leg helps: only a leg that was tried of late can be said to be well.
-fn legs_advice(incident: &Incident) -> Option<String> {
-    let healthy = |leg: &&LegLine| leg.band == Band::Healthy && leg.day >= LEG_MIN;
-    let bad = incident.legs.iter().filter(|leg| leg.band > Band::Healthy);
-    if bad.clone().count() > 1 {
-        return Some("More than one leg is bad: number or content, do not fail over.".into());
-    }
-    let sick = incident.sick_leg().or_else(|| bad.clone().next()).filter(|_| incident.legs.len() > 1)?;
-    if let Some(well) = incident.legs.iter().find(healthy) {
-        let (well, sick) = (leg_name(well), leg_name(sick));
-        return Some(format!("The {well} leg is healthy: consider shifting traffic from {sick} to it."));
-    }
-    let standby = incident.legs.iter().find(|leg| leg.connection != sick.connection)?;
-    let since =
-        if standby.week == 0 { "for 7 days: test it first" } else { "enough within 24 h to say how it is" };
-    Some(format!("The {} leg has not been used {since}.", leg_name(standby)))
 }
 
 fn timeline(incident: &Incident) -> String {

@@ -8,6 +8,7 @@ mod cause;
 mod runbook;
 mod scene;
 mod incident;
+mod leg;
 mod text;
 mod card;
 mod outbox;
