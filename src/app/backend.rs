@@ -63,7 +63,9 @@ impl Stream {
                 Ok(Consumer::embedded(log.clone(), position.unwrap_or_else(|| log.start())))
             }
             Self::Kafka(kafka) => {
-                Consumer::kafka(kafka, Arc::clone(positions)).map(|consumer| consumer.knowing(marks))
+                let consumer = Consumer::kafka(kafka, Arc::clone(positions))?;
+                consumer.learn(marks);
+                Ok(consumer)
             }
         }
     }

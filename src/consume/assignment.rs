@@ -96,9 +96,11 @@ impl Assignment {
         self
     }
 
-    /// Learns what another process took last, before anything is assigned.
-    pub(super) fn learn(&self, marks: BTreeMap<Partition, Mark>) {
-        self.known().trace.learn(marks);
+    /// Learns what others took last of the partitions that are not read here.
+    pub(super) fn learn(&self, mut marks: BTreeMap<Partition, Mark>) {
+        let mut known = self.known();
+        marks.retain(|partition, _| !known.partitions.contains_key(partition));
+        known.trace.learn(marks);
     }
 
     /// What the next process has to know of what was taken here.

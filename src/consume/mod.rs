@@ -109,14 +109,13 @@ impl Consumer {
         KafkaConsumer::join(kafka, positions).map(Box::new).map(Self::Kafka)
     }
 
-    /// Learns which records another process took last, before anything is taken: where others stand in
-    /// their places, the stream lost its records, and is read from its beginning.
-    #[must_use]
-    pub fn knowing(self, marks: BTreeMap<Partition, Mark>) -> Self {
-        if let Self::Kafka(consumer) = &self {
+    /// Learns which records other observers took last of the partitions that are not read here: where
+    /// others stand in their places when a partition comes here, the stream lost its records, and it is
+    /// read from its beginning.
+    pub fn learn(&self, marks: BTreeMap<Partition, Mark>) {
+        if let Self::Kafka(consumer) = self {
             consumer.learn(marks);
         }
-        self
     }
 
     /// The record taken last of each partition that is read here, for the next process to know.

@@ -56,9 +56,9 @@ pub(super) enum Seen {
 }
 
 impl Trace {
-    /// Learns what another process took last.
+    /// Learns what other processes took last.
     pub(super) fn learn(&mut self, marks: BTreeMap<Partition, Mark>) {
-        self.last = marks.into_iter().map(|(partition, Mark(place))| (partition, place)).collect();
+        self.last.extend(marks.into_iter().map(|(partition, Mark(place))| (partition, place)));
     }
 
     /// What the next process has to know.
@@ -170,6 +170,14 @@ mod tests {
         assert_eq!(trace.begin(PARTITION, Some(8)), Some(7));
         assert_eq!(trace.take(PARTITION, 7, Some(&record("new"))), Seen::Replaced);
         assert_eq!(Mark::partition("receipts.v1"), None);
+    }
+
+    #[test]
+    fn what_another_observer_took_is_asked_about_when_its_partition_comes_here() {
+        let mut trace = read_to(7);
+        trace.learn(read_to(40).marks());
+        assert_eq!(trace.begin(PARTITION, Some(41)), Some(40));
+        assert_eq!(trace.take(PARTITION, 40, Some(&record("new"))), Seen::Replaced);
     }
 
     #[test]

@@ -257,6 +257,10 @@ impl Observation {
             }
             Err(error) => tracing::debug!(%error, "failed to read the store's positions"),
         }
+        match marks(&self.store).await {
+            Ok(marks) => self.consumer.learn(marks),
+            Err(error) => tracing::debug!(%error, "failed to read which records were taken last"),
+        }
         let now = self.clock.now();
         // All that was taken is applied, so the clock may pass it.
         let advanced = self.advance(now).await;
