@@ -36,6 +36,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// One with a small disk of its own, where such a thing can be mounted.
     pub(crate) fn new(setting: Setting, role: &'static str) -> Arc<Self> {
         fs::create_dir_all(setting.data()).unwrap();
         let mounted = Command::new("mount")
@@ -43,7 +44,18 @@ impl Member {
             .arg(setting.data())
             .status()
             .is_ok_and(|status| status.success());
-        Arc::new(Self {
+        let mut member = Self::made(setting, role);
+        member.has_disk = mounted;
+        Arc::new(member)
+    }
+
+    /// One with as much room as the machine has.
+    pub(crate) fn with_room(setting: Setting, role: &'static str) -> Arc<Self> {
+        Arc::new(Self::made(setting, role))
+    }
+
+    fn made(setting: Setting, role: &'static str) -> Self {
+        Self {
             setting,
             role,
             client: reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap(),
@@ -52,8 +64,8 @@ impl Member {
             process: Mutex::default(),
             complaints: Mutex::default(),
             excuses: AtomicUsize::new(0),
-            has_disk: mounted,
-        })
+            has_disk: false,
+        }
     }
 
     /// Starts the daemon whenever it is not running, until [`Member::ends`].

@@ -24,7 +24,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn measure(length: Duration, rate: u32) -> Result<(), String> {
     let mut broker = Broker::start().ok_or("there is no broker to stop")?;
     broker.answers().await;
-    let receiver = Member::new(Setting::on(Some(broker.address.clone()), None), "receive");
+    let receiver = Member::with_room(Setting::on(Some(broker.address.clone()), None), "receive");
     tokio::spawn(Arc::clone(&receiver).supervise());
     until("the receiver is ready", async || receiver.is_ready().await).await?;
 
