@@ -2,8 +2,6 @@
 //! item, so that one bad item costs nobody else's report. It never drops an item in silence, and
 //! never reads an opt-out from `cleanText`, from which the keyword has been cut.
 
-use std::cell::LazyCell;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -30,45 +28,26 @@ const TRACKING: &str = "not understood: a click or other tracking event, which c
 const UNKNOWN: &str =
     "not understood: neither a delivery report, a reply, a blocklist nor a registration event";
 
-/// A batch: its items as they are written, or as they are read.
 #[derive(Deserialize)]
-struct Batch<T> {
-    results: Vec<T>,
+struct Batch<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
 }
 
 /// Says in events what a webhook says.
 pub fn normalize(context: &Context<'_>) -> Normalized {
     let mut events = Vec::new();
-    if !at_once(context, &mut events) {
-        match serde_json::from_slice(context.body()) {
-            Ok(batch) => each(context, &written(batch), &mut events),
-            Err(_) => match serde_json::from_slice::<&RawValue>(context.body()) {
-                Ok(single) => {
-                    events.extend(item(context, Item::read(single.get()).as_ref(), &|| single.get()))
-                }
-                Err(_) => other(context, &mut events),
-            },
+    match serde_json::from_slice::<Batch<'_>>(context.body()) {
+        Ok(batch) => {
+            let items: Vec<&str> = batch.results.iter().map(|raw| raw.get()).collect();
+            each(context, &items, &mut events);
         }
+        Err(_) => match serde_json::from_slice::<&RawValue>(context.body()) {
+            Ok(single) => events.extend(item(context, single.get())),
+            Err(_) => other(context, &mut events),
+        },
     }
     Normalized { events, reply: Reply::Ok }
-}
-
-/// Reads a batch in one pass, as nearly all are: every item an object. False of any other, which is
-/// read item by item. As they are written the items are wanted for dead letters and replies only.
-fn at_once(context: &Context<'_>, events: &mut Vec<Event>) -> bool {
-    let Ok(batch) = serde_json::from_slice::<Batch<Item<'_>>>(context.body()) else { return false };
-    let again = || serde_json::from_slice(context.body()).map(written).unwrap_or_default();
-    let items = LazyCell::new(again);
-    events.reserve(batch.results.len().min(ITEMS_MAX));
-    for (index, read) in batch.results.iter().take(ITEMS_MAX).enumerate() {
-        events.extend(item(context, Some(read), &|| items.get(index).copied().unwrap_or_default()));
-    }
-    left_over(context, batch.results.len(), &|| &items, events);
-    true
-}
-
-fn written(batch: Batch<&RawValue>) -> Vec<&str> {
-    batch.results.into_iter().map(RawValue::get).collect()
 }
 
 /// Says in events what a webhook says that is no JSON: XML, or a reply by GET.
@@ -78,51 +57,38 @@ fn other(context: &Context<'_>, events: &mut Vec<Event>) {
     if let Some(items) = document.and_then(flat::of_xml) {
         each(context, &items.iter().map(String::as_str).collect::<Vec<_>>(), events);
     } else if let Some(single) = query() {
-        events.extend(item(context, Item::read(&single).as_ref(), &|| &single));
+        events.extend(item(context, &single));
     } else {
         events.push(context.dead_letter(NOT_READ, context.body()));
     }
 }
 
 fn each(context: &Context<'_>, items: &[&str], events: &mut Vec<Event>) {
-    events.reserve(items.len().min(ITEMS_MAX));
-    for json in items.iter().take(ITEMS_MAX) {
-        events.extend(item(context, Item::read(json).as_ref(), &|| json));
+    let (read, beyond) = items.split_at(items.len().min(ITEMS_MAX));
+    events.reserve(read.len());
+    for raw in read {
+        events.extend(item(context, raw));
     }
-    left_over(context, items.len(), &|| items, events);
-}
-
-/// Keeps what is beyond the most a batch may have, and a batch of nothing.
-fn left_over<'i>(
-    context: &Context<'_>,
-    count: usize,
-    items: &dyn Fn() -> &'i [&'i str],
-    events: &mut Vec<Event>,
-) {
-    if count == 0 {
+    if items.is_empty() {
         events.push(context.dead_letter(EMPTY, context.body()));
     }
-    if count > ITEMS_MAX {
-        let rest = items().get(ITEMS_MAX..).unwrap_or_default().join(",");
+    if !beyond.is_empty() {
+        let rest = beyond.join(",");
         events.push(context.dead_letter(TOO_MANY, rest.as_bytes()));
     }
 }
 
-/// Says in events what one item says, or keeps it as a dead letter, as it is written.
-fn item<'i>(context: &Context<'_>, read: Option<&Item<'_>>, written: &dyn Fn() -> &'i str) -> Vec<Event> {
-    let told = match read {
-        Some(item) => told(context, item, written),
+/// Says in events what one item says, or keeps it as a dead letter.
+fn item(context: &Context<'_>, json: &str) -> Vec<Event> {
+    let told = match Item::read(json) {
+        Some(item) => told(context, &item, json),
         None => Err(NO_OBJECT),
     };
-    told.unwrap_or_else(|reason| vec![context.dead_letter(reason, written().as_bytes())])
+    told.unwrap_or_else(|reason| vec![context.dead_letter(reason, json.as_bytes())])
 }
 
 /// What an item is follows from what it carries, since one URL takes everything.
-fn told<'i>(
-    context: &Context<'_>,
-    item: &Item<'_>,
-    written: &dyn Fn() -> &'i str,
-) -> Result<Vec<Event>, &'static str> {
+fn told(context: &Context<'_>, item: &Item<'_>, json: &str) -> Result<Vec<Event>, &'static str> {
     if !is_sms(&item.channel) {
         return Err(NOT_SMS);
     }
@@ -143,7 +109,7 @@ fn told<'i>(
     }
     let replied = item.content.is_some() || item.message.is_some();
     let replied = replied || item.received_at.some().is_some() || item.text.some().is_some();
-    if replied && !item.from().is_empty() { Ok(one(reply(context, item, written()))) } else { Err(UNKNOWN) }
+    if replied && !item.from().is_empty() { Ok(one(reply(context, item, json))) } else { Err(UNKNOWN) }
 }
 
 /// A reply. The keyword Infobip found in it wins where it is one that withdraws or returns; then the
